@@ -1,0 +1,1 @@
+"""Hand-written SQL: queries by feature, and the migrations that make the schema."""

@@ -1,0 +1,3 @@
+drop table settings;
+drop table jobs;
+drop table changes;

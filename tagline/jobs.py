@@ -1,0 +1,243 @@
+"""Jobs: long work in a table, so that it shows its progress, can be cancelled, and survives a restart."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+import msgspec
+from aiohttp import web
+
+from tagline import times
+from tagline.changes import SERVICE, Actor, Change, record
+from tagline.db import Database, Row, Tx
+from tagline.errors import Conflict, NotFound, Problem
+
+log = logging.getLogger(__name__)
+
+State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+# Progress reaches the table at most so often, s.
+PROGRESS_EVERY = 0.5
+FIRST_RETRY_SECONDS = 10
+KEPT_DAYS = 30
+
+
+class Job(msgspec.Struct):
+    """A job as the API gives it. `total` is null while nobody knows; `error` says why it failed, or failed last time."""
+
+    id: str
+    kind: str
+    state: State
+    done: int
+    total: int | None
+    message: str
+    error: str | None
+    result: Any
+    tries: int
+    created_at: str
+    started_at: str | None
+    ended_at: str | None
+
+
+class Running:
+    """A job at work: its payload, and a way to tell how far it is."""
+
+    def __init__(self, db: Database, job_id: str, payload: Any) -> None:
+        self.id = job_id
+        self.payload = payload
+        self._db = db
+        self._told = 0.0
+
+    async def progress(self, done: int, total: int | None, message: str = "", *, now: bool = False) -> None:
+        """Tell how far the work is; written down at most twice a second unless `now`."""
+        clock = asyncio.get_running_loop().time()
+        if now or clock - self._told >= PROGRESS_EVERY:
+            self._told = clock
+            await self._db.write(_progress, self.id, done, total, message)
+
+
+Work = Callable[[Running], Awaitable[Any]]
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    work: Work
+    tries: int
+
+
+class Jobs:
+    """Runs queued jobs, one of each kind at a time. `start` and `close` belong to the app's life."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._kinds: dict[str, _Kind] = {}
+        self._running: dict[str, tuple[str, asyncio.Task[None]]] = {}
+        self._ended: dict[str, asyncio.Event] = {}
+        self._wake = asyncio.Event()
+        self._dispatcher: asyncio.Task[None] | None = None
+
+    def register(self, kind: str, work: Work, *, tries: int = 1) -> None:
+        """Say how jobs of a kind are done, and how often they are tried."""
+        self._kinds[kind] = _Kind(work, tries)
+
+    async def start(self) -> None:
+        """Begin to run jobs, those first that were running when the service ended."""
+        await self._db.write(_recover)
+        self._dispatcher = asyncio.create_task(self._dispatch())
+
+    async def close(self) -> None:
+        """Stop; what was running will run again at the next start."""
+        tasks = [task for _, task in self._running.values()]
+        if self._dispatcher:
+            tasks.append(self._dispatcher)
+        self._dispatcher = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def add(self, kind: str, payload: Any = None, actor: Actor = SERVICE) -> str:
+        """Queue a job and give its id: for single kinds that of the one that is open already, if there is one."""
+        job_id: str = await self._db.write(add, kind, payload, actor)
+        self._wake.set()
+        return job_id
+
+    async def ended(self, job_id: str) -> Job:
+        """Wait until a job has ended, and give it as it is then."""
+        event = self._ended.setdefault(job_id, asyncio.Event())
+        try:
+            while True:
+                job = await get(self._db, job_id)
+                if job.state not in ("queued", "running"):
+                    return job
+                await event.wait()
+                event.clear()
+        finally:
+            self._ended.pop(job_id, None)
+
+    async def cancel(self, job_id: str, actor: Actor) -> Job:
+        """Cancel a job that has not ended; raises NotFound, Conflict if it has."""
+        await self._db.write(_cancel, job_id, actor)
+        _, task = self._running.get(job_id, ("", None))
+        if task:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        self._tell(job_id)
+        return await get(self._db, job_id)
+
+    def noticed(self, changes: list[Change]) -> None:
+        """Listen to the change feed: another process may have queued a job."""
+        if any(change.entity == "job" and change.action == "create" for change in changes):
+            self._wake.set()
+
+    async def _dispatch(self) -> None:
+        while True:
+            self._wake.clear()
+            busy = {kind for kind, _ in self._running.values()}
+            free = [kind for kind in self._kinds if kind not in busy]
+            claimed = await self._db.write(_claim, free)
+            if claimed:
+                task = asyncio.create_task(self._run(claimed))
+                self._running[claimed["id"]] = (claimed["kind"], task)
+                continue
+            due = await self._db.value("jobs.due")
+            wait = None if due is None else max(0.05, (due - times.now()) / 1_000_000)
+            if due is not None and due <= times.now():
+                wait = None  # of a kind that is busy; its end wakes us
+            try:
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def _run(self, claimed: Row) -> None:
+        job_id, kind = claimed["id"], self._kinds[claimed["kind"]]
+        try:
+            result = await kind.work(Running(self._db, job_id, msgspec.json.decode(claimed["payload"])))
+            await self._db.write(_end, job_id, "succeeded", None, result)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            known = isinstance(error, Problem)
+            log.log(logging.WARNING if known else logging.ERROR, "job %s (%s) failed: %s", job_id, claimed["kind"], error,
+                    exc_info=None if known else error)  # fmt: skip
+            why = error.detail if isinstance(error, Problem) else "Something went wrong; the log has the details."
+            if claimed["tries"] < kind.tries:
+                await self._db.write(_again, job_id, why, FIRST_RETRY_SECONDS * 4 ** (claimed["tries"] - 1))
+            else:
+                await self._db.write(_end, job_id, "failed", why, getattr(error, "code", None))
+        finally:
+            self._running.pop(job_id, None)
+            self._tell(job_id)
+            self._wake.set()
+
+    def _tell(self, job_id: str) -> None:
+        if job_id in self._ended:
+            self._ended[job_id].set()
+
+
+def add(tx: Tx, kind: str, payload: Any, actor: Actor) -> str:
+    """Queue a job; gives the id of the open one of a single kind where there is one."""
+    job_id = str(uuid.uuid4())
+    row = tx.row(
+        "jobs.add", id=job_id, kind=kind, payload=msgspec.json.encode(payload).decode(), run_after=tx.at,
+        created_by=actor.id, at=tx.at,
+    )  # fmt: skip
+    if row:
+        record(tx, actor, "job", job_id, "create", 1, {"kind": kind})
+        return job_id
+    joined: str = tx.value("jobs.open", kind=kind)
+    return joined
+
+
+def _claim(tx: Tx, kinds: list[str]) -> Row | None:
+    return tx.row("jobs.claim", kinds=msgspec.json.encode(kinds).decode(), now=tx.at) if kinds else None
+
+
+def _recover(tx: Tx) -> None:
+    tx.rows("jobs.requeue", at=tx.at)
+    tx.run("jobs.purge", before=tx.at - KEPT_DAYS * 24 * 3600 * 1_000_000)
+
+
+def _progress(tx: Tx, job_id: str, done: int, total: int | None, message: str) -> None:
+    tx.run("jobs.progress", id=job_id, done=done, total=total, message=message)
+
+
+def _end(tx: Tx, job_id: str, state: State, error: str | None, result: Any) -> None:
+    encoded = None if result is None else msgspec.json.encode(result).decode()
+    if tx.row("jobs.end", id=job_id, state=state, error=error, result=encoded, at=tx.at):
+        record(tx, SERVICE, "job", job_id, "update", 1, {"state": state})
+
+
+def _again(tx: Tx, job_id: str, error: str, seconds: int) -> None:
+    tx.run("jobs.again", id=job_id, error=error, run_after=tx.at + seconds * 1_000_000)
+    record(tx, SERVICE, "job", job_id, "update", 1, {"state": "queued"})
+
+
+def _cancel(tx: Tx, job_id: str, actor: Actor) -> None:
+    if not tx.row("jobs.job", id=job_id):
+        raise NotFound("Job not found")
+    if not tx.row("jobs.end", id=job_id, state="cancelled", error=None, result=None, at=tx.at):
+        raise Conflict("The job has ended already", code="job_ended")
+    record(tx, actor, "job", job_id, "update", 1, {"state": "cancelled"})
+
+
+async def get(db: Database, job_id: str) -> Job:
+    """One job; raises NotFound."""
+    row = await db.row("jobs.job", id=job_id)
+    if not row:
+        raise NotFound("Job not found")
+    return from_row(row)
+
+
+def from_row(row: Row) -> Job:
+    """A row of the table as the API gives it."""
+    at = {name: times.to_text(row[name]) if row[name] is not None else None for name in ("started_at", "ended_at")}
+    result = None if row["result"] is None else msgspec.Raw(row["result"].encode())
+    return Job(
+        row["id"], row["kind"], row["state"], row["done"], row["total"], row["message"], row["error"], result,
+        row["tries"], times.to_text(row["created_at"]), at["started_at"], at["ended_at"],
+    )  # fmt: skip
+
+
+JOBS = web.AppKey("jobs", Jobs)

@@ -1,0 +1,1 @@
+"""Tests: real app, real database, real files."""
