@@ -1,0 +1,1 @@
+"""Where the bytes of photos lie: a directory, or memory."""
