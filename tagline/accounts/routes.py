@@ -1,0 +1,378 @@
+"""Routes of accounts: the household's password, tokens, devices, API keys, profile."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
+
+import msgspec
+from aiohttp import web
+
+from tagline import times
+from tagline.accounts import keys, passwords, sessions, tokens, users
+from tagline.accounts.credentials import (
+    ACCESS_COOKIE,
+    CREDENTIALS,
+    REFRESH_COOKIE,
+    Credentials,
+    check_same_origin,
+    credentials_of,
+)
+from tagline.accounts.firstrun import FIRST_RUN, FirstRun
+from tagline.api import RESOLVER, Example, Role, Scope, Uuid, api, identity, mount
+from tagline.changes import HUB
+from tagline.config import CONFIG
+from tagline.db import DB, Row
+from tagline.errors import Denied, Unauthenticated
+
+# Those at the root, which clients of the first Tagline know, and those under /api/auth.
+root = web.RouteTableDef()
+routes = web.RouteTableDef()
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+
+
+class Login(msgspec.Struct, forbid_unknown_fields=True):
+    """The household's password, and how this device should be called."""
+
+    password: str
+    device_name: Annotated[str, msgspec.Meta(max_length=100)] = ""
+
+
+class SetUp(msgspec.Struct, forbid_unknown_fields=True):
+    """The token of the set-up link, and the password to be."""
+
+    token: str
+    password: str
+    device_name: Annotated[str, msgspec.Meta(max_length=100)] = ""
+
+
+class Refresh(msgspec.Struct, forbid_unknown_fields=True):
+    """The refresh token; without it, the cookie is taken."""
+
+    refresh_token: str | None = None
+
+
+class Tokens(msgspec.Struct):
+    """What a sign-in gives. `expires_in` and `refresh_expires_in` are seconds."""
+
+    access_token: str
+    refresh_token: str
+    token_type: str
+    expires_in: int
+    refresh_expires_in: int
+    detail: str
+
+
+class Done(msgspec.Struct):
+    """What was done, in a sentence."""
+
+    detail: str
+
+
+class Usage(msgspec.Struct):
+    """How much an account has used of what is counted."""
+
+    count: int
+
+
+class Limits(msgspec.Struct):
+    """What an account may do."""
+
+    requests_per_minute: int
+
+
+class Profile(msgspec.Struct):
+    """An account, as its owner sees it; `scope` is that of the credentials that asked."""
+
+    id: str
+    email: str | None
+    name: str
+    avatar_url: str | None
+    role: Role
+    tier: Literal["free", "byok"]
+    usage: Usage
+    limits: Limits
+    scope: Scope
+    created_at: str
+
+
+class ProfileEdit(msgspec.Struct, forbid_unknown_fields=True):
+    """What an account may change of itself."""
+
+    name: Name
+
+
+class KeyRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A key to make. Without `expires_at` (RFC 3339) it is valid until it is revoked."""
+
+    name: Name
+    scope: Scope
+    expires_at: str | None = None
+
+
+class Rotation(msgspec.Struct, forbid_unknown_fields=True):
+    """For how many seconds the old key stays valid beside the new one."""
+
+    overlap_seconds: Annotated[int, msgspec.Meta(ge=0, le=30 * 24 * 3600)] = 24 * 3600
+
+
+# Cookies to set on the answer: value and seconds, or None to clear.
+Cookies = dict[str, tuple[str, int] | None]
+_COOKIES: web.RequestKey[Cookies] = web.RequestKey("cookies")
+
+_TOKENS = {
+    "access_token": "eyJhbGciOi…", "refresh_token": "mZ0h…", "token_type": "bearer", "expires_in": 900,
+    "refresh_expires_in": 2592000, "detail": "Login successful",
+}  # fmt: skip
+
+
+@root.post("/login")
+@api(
+    scope=None,
+    errors=(401, 422, 429),
+    example=Example(body={"password": "a long household password"}, answer=_TOKENS),
+)
+async def login(request: web.Request, body: Login) -> Tokens:
+    """Sign in with the household's password, as its owner."""
+    credentials = request.app[CREDENTIALS]
+    client = f"{request.remote} owner"
+    credentials.sign_ins.take(client)
+    owner = await users.owner(request.app[DB])
+    configured = request.app[CONFIG].backend_password
+    if configured:
+        right = passwords.same(body.password, configured)
+    elif owner["password_hash"]:
+        right = await passwords.matches(body.password, owner["password_hash"])
+    else:
+        raise Unauthenticated(
+            "No password has been chosen yet. Open the set-up link that the server printed.",
+            code="not_set_up",
+        )
+    if not right:
+        raise Unauthenticated("Invalid credentials", code="invalid_credentials", headers={"WWW-Authenticate": "Bearer"})
+    credentials.sign_ins.give_back(client)
+    return await _sign_in(request, owner, body.device_name, "Login successful")
+
+
+@root.post("/setup")
+@api(
+    scope=None, errors=(403, 410, 422, 429),
+    example=Example(body={"token": "2vQ…", "password": "a long household password"}, answer={**_TOKENS, "detail": "Tagline is set up"}),
+)  # fmt: skip
+async def set_up(request: web.Request, body: SetUp) -> Tokens:
+    """Choose the household's password with the link that the first start printed, and sign in."""
+    credentials = request.app[CREDENTIALS]
+    client = f"{request.remote} setup"
+    credentials.sign_ins.take(client)
+    first_run, db = request.app[FIRST_RUN], request.app[DB]
+    first_run.check(body.token)
+    credentials.sign_ins.give_back(client)
+    passwords.check_new(body.password)
+    await first_run.choose_password(db, body.token, await passwords.hashed(body.password))
+    return await _sign_in(request, await users.owner(db), body.device_name, "Tagline is set up")
+
+
+async def _sign_in(request: web.Request, user: Row, device_name: str, detail: str) -> Tokens:
+    device = _device(request, device_name)
+    granted = await request.app[DB].write(sessions.start, user["id"], user["role"], device)
+    return _tokens(request, granted, user["email"], detail)
+
+
+@root.post("/refresh")
+@api(
+    scope=None,
+    errors=(401, 403, 422),
+    example=Example(body={"refresh_token": "mZ0h…"}, answer={**_TOKENS, "detail": "Token refreshed"}),
+)
+async def refresh(request: web.Request, body: Refresh | None) -> Tokens:
+    """Exchange a refresh token for a new pair. Each can be used once."""
+    token = _refresh_token(request, body)
+    granted = await request.app[DB].write(sessions.refresh, token, _device(request, "")) if token else None
+    if not granted:
+        request.app[CREDENTIALS].anonymous.take(request.remote or "")
+        raise sessions.refused()
+    user = await request.app[DB].row("accounts.user", id=granted.user_id)
+    return _tokens(request, granted, user["email"] if user else None, "Token refreshed")
+
+
+@root.post("/logout")
+@api(scope=None, errors=(401, 403), example=Example(answer={"detail": "Logged out"}))
+async def logout(request: web.Request, body: Refresh | None) -> Done:
+    """Sign this device out: its tokens are void at once."""
+    db = request.app[DB]
+    token = _refresh_token(request, body)
+    access, from_cookie = credentials_of(request)
+    if from_cookie and access:
+        check_same_origin(request)
+    who = await request.app[CREDENTIALS].identify(access) if access else None
+    if who and who.session_id:
+        await db.write(sessions.end, who.actor, who.user_id, who.session_id)
+    elif token:
+        await db.write(sessions.end_by_token, token)
+    elif who:
+        raise Denied("An API key is not signed in; revoke it under /api/auth/keys.")
+    else:
+        raise Unauthenticated("Nobody is signed in", headers={"WWW-Authenticate": "Bearer"})
+    cleared: Cookies = {ACCESS_COOKIE: None, REFRESH_COOKIE: None}
+    request[_COOKIES] = cleared
+    return Done("Logged out")
+
+
+@routes.get("/auth/profile")
+@api(
+    example=Example(
+        answer={
+            "id": "0f4e…",
+            "email": None,
+            "name": "Ana",
+            "role": "owner",
+            "tier": "free",
+            "scope": "admin",
+        }
+    )
+)
+async def profile(request: web.Request) -> Profile:
+    """Who is signed in, and what they may do."""
+    who = identity(request)
+    row = await request.app[DB].row("accounts.user", id=who.user_id)
+    assert row is not None
+    return _profile(request, row)
+
+
+@routes.patch("/auth/profile")
+@api(
+    scope="write",
+    errors=(400,),
+    example=Example(body={"name": "Ana"}, answer={"id": "0f4e…", "name": "Ana", "role": "owner"}),
+)
+async def edit_profile(request: web.Request, body: ProfileEdit) -> Profile:
+    """Change one's name."""
+    who = identity(request)
+    return _profile(request, await request.app[DB].write(users.set_name, who.actor, who.user_id, body.name.strip()))
+
+
+@routes.get("/auth/sessions")
+@api(example=Example(answer={"items": [{"id": "5b0c…", "device_name": "Ana's phone", "current": True}], "total": 1}))
+async def list_sessions(request: web.Request) -> sessions.SessionList:
+    """The devices that this account is signed in on."""
+    who = identity(request)
+    return await sessions.devices(request.app[DB], who.user_id, who.session_id)
+
+
+@routes.delete("/auth/sessions/{session_id}")
+@api(scope="write", status=204, errors=(400, 404))
+async def end_session(request: web.Request, session_id: Uuid) -> None:
+    """Sign a device out, at once."""
+    who = identity(request)
+    await request.app[DB].write(sessions.end, who.actor, who.user_id, session_id)
+
+
+@routes.get("/auth/keys")
+@api(
+    scope="admin",
+    example=Example(
+        answer={
+            "items": [{"id": "7d1a…", "name": "NAS", "prefix": "a1b2c3d4e5", "scope": "upload"}],
+            "total": 1,
+        }
+    ),
+)
+async def list_keys(request: web.Request) -> keys.KeyList:
+    """This account's API keys."""
+    return await keys.keys(request.app[DB], identity(request).user_id)
+
+
+@routes.post("/auth/keys")
+@api(
+    scope="admin", status=201, errors=(400,),
+    example=Example(body={"name": "NAS", "scope": "upload"}, answer={"id": "7d1a…", "name": "NAS", "prefix": "a1b2c3d4e5", "scope": "upload", "key": "tgl_a1b2c3d4e5_…"}),
+)  # fmt: skip
+async def add_key(request: web.Request, body: KeyRequest) -> keys.NewKey:
+    """Make an API key. It is shown this once."""
+    who = identity(request)
+    return await request.app[DB].write(keys.add, who.actor, who.user_id, body.name.strip(), body.scope, body.expires_at)
+
+
+@routes.post("/auth/keys/{key_id}/rotate")
+@api(
+    scope="admin", status=201, errors=(400, 404),
+    example=Example(body={"overlap_seconds": 3600}, answer={"id": "9c2f…", "key": "tgl_…", "old_key_valid_until": "2026-11-21T09:00:00.000000Z"}),
+)  # fmt: skip
+async def rotate_key(request: web.Request, key_id: Uuid, body: Rotation | None) -> keys.NewKey:
+    """Replace a key; the old one stays valid for a day, or as long as is said."""
+    who = identity(request)
+    overlap = (body or Rotation()).overlap_seconds
+    return await request.app[DB].write(keys.rotate, who.actor, who.user_id, key_id, overlap)
+
+
+@routes.delete("/auth/keys/{key_id}")
+@api(scope="admin", status=204, errors=(400, 404))
+async def revoke_key(request: web.Request, key_id: Uuid) -> None:
+    """Revoke a key, at once."""
+    who = identity(request)
+    await request.app[DB].write(keys.revoke, who.actor, who.user_id, key_id)
+
+
+def _profile(request: web.Request, row: Row) -> Profile:
+    return Profile(
+        row["id"], row["email"], row["name"], row["avatar_url"], row["role"], row["tier"], Usage(row["usage_count"]),
+        Limits(request.app[CONFIG].rate_limit), identity(request).scope, times.to_text(row["created_at"]),
+    )  # fmt: skip
+
+
+def _device(request: web.Request, name: str) -> sessions.Device:
+    user_agent = request.headers.get("User-Agent", "")[:300]
+    return sessions.Device(name.strip() or user_agent[:100] or "unknown device", user_agent, request.remote or "")
+
+
+def _refresh_token(request: web.Request, body: Refresh | None) -> str | None:
+    if body and body.refresh_token:
+        return body.refresh_token
+    token = request.cookies.get(REFRESH_COOKIE)
+    if token:
+        check_same_origin(request)
+    return token
+
+
+def _tokens(request: web.Request, granted: sessions.Granted, email: str | None, detail: str) -> Tokens:
+    secret = request.app[CREDENTIALS].secret
+    access = tokens.access_token(secret, granted.user_id, email, granted.role, granted.session_id)
+    cookies: Cookies = {
+        ACCESS_COOKIE: (access, tokens.ACCESS_SECONDS),
+        REFRESH_COOKIE: (granted.refresh_token, tokens.REFRESH_SECONDS),
+    }
+    request[_COOKIES] = cookies
+    return Tokens(access, granted.refresh_token, "bearer", tokens.ACCESS_SECONDS, tokens.REFRESH_SECONDS, detail)
+
+
+async def _set_cookies(request: web.Request, response: web.StreamResponse) -> None:
+    cookies = request.get(_COOKIES)
+    if cookies is None:
+        return
+    response.headers["Cache-Control"] = "no-store"
+    for name, cookie in cookies.items():
+        if cookie is None:
+            response.del_cookie(name, path="/", httponly=True, samesite="Lax", secure=request.secure)
+        else:
+            value, seconds = cookie
+            response.set_cookie(
+                name, value, max_age=seconds, path="/", httponly=True, samesite="Lax", secure=request.secure
+            )
+
+
+async def _accounts(app: web.Application) -> AsyncIterator[None]:
+    config, db = app[CONFIG], app[DB]
+    credentials = Credentials(config, db, config.jwt_secret or tokens.kept_secret(config.data_dir))
+    app[CREDENTIALS] = credentials
+    app[HUB].listen(credentials.forget)
+    await app[FIRST_RUN].begin(config, db)
+    yield
+
+
+def setup(app: web.Application) -> None:
+    """Accounts' routes, and the resolver of credentials for everybody's."""
+    app[FIRST_RUN] = FirstRun()
+    app[RESOLVER] = lambda request: request.app[CREDENTIALS].resolve(request)
+    app.cleanup_ctx.append(_accounts)
+    app.on_response_prepare.append(_set_cookies)
+    mount(app, root, ("", "/api", "/api/v1"), invalid=422)
+    mount(app, routes, ("/api", "/api/v1"), invalid=400)
