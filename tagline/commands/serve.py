@@ -1,0 +1,130 @@
+"""`tagline serve`: the service, from the lock on its data directory to the last request in flight."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fcntl import LOCK_EX, LOCK_NB, flock
+
+from aiohttp import web
+
+from tagline import __version__, logs
+from tagline.accounts.firstrun import FIRST_RUN
+from tagline.app import create_app
+from tagline.config import Config
+from tagline.migrations import migrate
+
+log = logging.getLogger(__name__)
+
+# Requests in flight at SIGTERM have so long to finish, s.
+FINISH_SECONDS = 10.0
+
+
+class Refused(Exception):
+    """The command cannot be done; the text says why and what to do."""
+
+
+class Locked(Refused):
+    """Another process serves this data directory."""
+
+
+@contextmanager
+def data_directory(config: Config) -> Iterator[None]:
+    """Make the data directory, and hold its lock; raises Locked if another process does."""
+    try:
+        config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(config.data_dir / "tagline.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Refused(
+            f"The data directory {config.data_dir} cannot be used: {error.strerror}. TAGLINE_DATA_DIR names it."
+        ) from error
+    try:
+        try:
+            flock(lock, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            raise Locked(
+                f"Another Tagline uses {config.data_dir} already. Stop that one first, "
+                "or give this one another TAGLINE_DATA_DIR and PORT."
+            ) from None
+        yield
+    finally:
+        os.close(lock)
+
+
+def prepare(config: Config) -> None:
+    """What has to be there before the application starts: the default folder of photos, and the schema."""
+    if config.storage_path == config.data_dir / "photos":
+        config.storage_path.mkdir(exist_ok=True)
+    migrate(config.database)
+
+
+def serve(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT; gives the exit status."""
+    logs.configure(config)
+    with data_directory(config):
+        prepare(config)
+        asyncio.run(_serve(config))
+    return 0
+
+
+async def _serve(config: Config) -> None:
+    app = create_app(config)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=FINISH_SECONDS)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, config.host, config.port, reuse_address=True)
+        try:
+            await site.start()
+        except OSError as error:
+            raise Refused(
+                f"Cannot listen on {config.host}:{config.port}: {error.strerror}. PORT and HOST choose another."
+            ) from error
+        port = runner.addresses[0][1]
+        _greet(config, port, app[FIRST_RUN].token)
+        await _told_to_stop()
+        log.info("stopping; requests in flight have %.0f seconds", FINISH_SECONDS)
+    finally:
+        await runner.cleanup()
+
+
+async def _told_to_stop() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    await stop.wait()
+
+
+def _greet(config: Config, port: int, setup_token: str | None) -> None:
+    """Tell whoever started the service where it is, and at the first run how to set it up."""
+    address = f"http://{_own_address(config.host)}:{port}"
+    lines = [
+        f"Tagline {__version__} serves {config.storage_path if config.storage_backend == 'local' else 'photos in memory'}",
+        f"Open {address}",
+    ]
+    if setup_token:
+        # 6 ms of import, at the first run only.
+        import segno
+
+        link = f"{address}/setup#token={setup_token}"
+        lines.append(f"Choose the household's password here, once: {link}")
+        print("\n".join(lines), flush=True)
+        segno.make(link, micro=False).terminal(out=sys.stdout, compact=True, border=2)
+        sys.stdout.flush()
+        return
+    print("\n".join(lines), flush=True)
+
+
+def _own_address(host: str) -> str:
+    """The address at which others in the house find this machine."""
+    if host not in ("0.0.0.0", "::", ""):
+        return f"[{host}]" if ":" in host else host
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        # Sends nothing: it only asks which of our addresses would be used.
+        probe.connect(("192.0.2.1", 9))
+        return str(probe.getsockname()[0])
+    return socket.gethostname()

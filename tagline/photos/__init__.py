@@ -1,0 +1,1 @@
+"""The photo library: scan, lines, search, streaming."""

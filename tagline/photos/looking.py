@@ -1,0 +1,108 @@
+"""Looking into files, in worker processes: headers, hashes, thumbnails. The only place where the library meets pixels."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from tagline.errors import Gone
+from tagline.photos.importing import Found
+from tagline.storage.provider import Entry, Storage
+from tagline.workers import WorkerFailed, Workers
+
+STILL_WRITTEN = {"error": "still_being_written", "detail": "It is being written; the next scan takes it in."}
+
+
+class Looking:
+    """Asks workers about files of the storage. Where that is no local disk, they get a copy in a temporary file."""
+
+    def __init__(self, storage: Storage, workers: Workers, processes: int) -> None:
+        self._storage = storage
+        self._workers = workers
+        self.processes = processes
+
+    async def headers(self, entries: list[Entry]) -> list[Found]:
+        """What the headers of files say. A file that costs a worker its life costs its neighbours nothing."""
+        try:
+            answers = await self._headers(entries)
+        except WorkerFailed as failure:
+            if len(entries) > 1:
+                return [(await self.headers([entry]))[0] for entry in entries]
+            answers = [{"error": failure.code, "detail": failure.detail}]
+        return [Found(entry, _checked(entry, answer)) for entry, answer in zip(entries, answers, strict=True)]
+
+    async def _headers(self, entries: list[Entry]) -> list[dict[str, Any]]:
+        async with AsyncExitStack() as stack:
+            files = [
+                (
+                    str(await stack.enter_async_context(self._local(entry.key))),
+                    entry.mtime_ns,
+                    Path(entry.key).name,
+                )
+                for entry in entries
+            ]
+            answer = await self._workers.run("headers", files=files)
+        answers: list[dict[str, Any]] = answer["files"]
+        return answers
+
+    async def sha256(self, entry: Entry) -> str | None:
+        """The hash of a file; None if it is not the file of `entry` any more, or cannot be read."""
+        try:
+            async with self._local(entry.key) as path:
+                answer = await self._workers.run("digest", path=str(path), hash_only=True)
+        except (WorkerFailed, Gone):
+            return None
+        return answer["sha256"] if "error" not in _checked(entry, answer) else None
+
+    async def sha256_of(self, key: str) -> str | None:
+        """The hash of the file that is at a path now; None if it cannot be read."""
+        entry = await self.entry(key)
+        return await self.sha256(entry) if entry else None
+
+    async def entry(self, key: str) -> Entry | None:
+        """The file that is at a path now."""
+        return await self._storage.stat(key)
+
+    async def digest(self, key: str, grid: Path, *, urgent: bool) -> dict[str, Any]:
+        """Hash, grid thumbnail and placeholder by one read; raises WorkerFailed."""
+        async with self._local(key) as path:
+            return await self._workers.run("digest", urgent=urgent, path=str(path), grid=str(grid))
+
+    async def thumbnails(self, key: str, places: dict[int, Path], image_format: str) -> dict[str, Any]:
+        """Thumbnails from one decode, written to their places; raises WorkerFailed."""
+        async with self._local(key) as path:
+            wanted = {size: str(place) for size, place in places.items()}
+            return await self._workers.run(
+                "thumbnails", urgent=True, path=str(path), places=wanted, format=image_format
+            )
+
+    @asynccontextmanager
+    async def _local(self, key: str) -> AsyncIterator[Path]:
+        """A path at which a worker finds the file."""
+        path = self._storage.path(key)
+        if path is not None:
+            yield path
+            return
+        with tempfile.NamedTemporaryFile(prefix="tagline-") as copy:
+            async with await self._storage.open(key) as opened:
+                for offset in range(0, opened.entry.size, 1 << 20):
+                    [chunk] = await opened.read([(offset, min(1 << 20, opened.entry.size - offset))])
+                    await asyncio.to_thread(copy.write, chunk)
+            await asyncio.to_thread(copy.flush)
+            yield Path(copy.name)
+
+
+def _checked(entry: Entry, answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer, unless the file has become another one since the walk saw it. (A copy has the size only.)"""
+    if answer.get("size", entry.size) != entry.size:
+        return STILL_WRITTEN
+    if answer.get("inode") == entry.inode and answer.get("mtime_ns") != entry.mtime_ns:
+        return STILL_WRITTEN
+    return answer
+
+
+LOOKING = web.AppKey("looking", Looking)

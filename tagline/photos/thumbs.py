@@ -1,0 +1,160 @@
+"""Thumbnails on disk: named by content, made once, within a bound."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from aiohttp import web
+
+from tagline.db import Row
+from tagline.errors import DiskFull, Unavailable, UnsupportedMedia
+from tagline.photos.looking import Looking
+from tagline.workers import WorkerFailed
+
+log = logging.getLogger(__name__)
+
+SIZES = (256, 512, 1024, 2048)
+GRID = 256
+ENDINGS = {"webp": ".webp", "jpeg": ".jpg"}
+# How full the cache is after making room, and how much may be added before looking again.
+ROOM = 0.9
+LOOK_EVERY = 0.02
+
+
+class Thumbs:
+    """The cache: `<size>/<2 hex>/<content hash>.webp`. Larger sizes go first when it is full: they are seldom needed."""
+
+    def __init__(self, root: Path, looking: Looking, bound_bytes: int, reserve_bytes: int) -> None:
+        self._root = root
+        self._looking = looking
+        self._bound = bound_bytes
+        self._reserve = reserve_bytes
+        self._under_way: dict[tuple[str, str], asyncio.Task[None]] = {}
+        # None until somebody has looked how much there is.
+        self._used: int | None = None
+        self._added = 0
+        self._making_room: asyncio.Task[None] | None = None
+
+    def place(self, content_hash: str, size: int, image_format: str = "webp") -> Path:
+        """Where a thumbnail lies, if it has been made."""
+        return self._root / str(size) / content_hash[:2] / (content_hash + ENDINGS[image_format])
+
+    def part(self, photo_id: str) -> Path:
+        """Where the grid's thumbnail is written while nobody knows its content's hash yet."""
+        return self._root / "new" / f"{photo_id}.webp"
+
+    async def keep(self, part: Path, content_hash: str) -> None:
+        """Put a new grid thumbnail in its place."""
+        place = self.place(content_hash, GRID)
+        self._note(await asyncio.to_thread(_move, part, place))
+
+    async def make(self, row: Row, content_hash: str, size: int, image_format: str) -> None:
+        """Make a thumbnail that is not there; one decode however many ask for one of this photo meanwhile.
+
+        Raises UnsupportedMedia where the pixels cannot be shown, DiskFull where there is no room to keep them.
+        """
+        key = (content_hash, image_format)
+        while task := self._under_way.get(key):
+            await asyncio.shield(task)
+            if await asyncio.to_thread(self.place(content_hash, size, image_format).exists):
+                return
+        task = asyncio.create_task(self._make(row, content_hash, size, image_format))
+        self._under_way[key] = task
+        task.add_done_callback(lambda _: self._under_way.pop(key, None))
+        await asyncio.shield(task)
+
+    async def _make(self, row: Row, content_hash: str, size: int, image_format: str) -> None:
+        """All sizes up to the one that is asked for, as far as they are not there."""
+        places = {each: self.place(content_hash, each, image_format) for each in SIZES if each <= size}
+        missing = await asyncio.to_thread(lambda: {each: place for each, place in places.items() if not place.exists()})
+        if not missing:
+            return
+        if await asyncio.to_thread(_free, self._root) < self._reserve:
+            raise DiskFull("The disk with Tagline's cache is nearly full; free some space to see this photo.")
+        try:
+            await self._looking.thumbnails(row["object_key"], missing, image_format)
+        except WorkerFailed as failure:
+            raise _problem(failure.code, failure.detail) from failure
+        made = await asyncio.to_thread(lambda: sum(place.stat().st_size for place in missing.values()))
+        self._note(made)
+
+    def _note(self, added: int) -> None:
+        """Count what was added, and make room from time to time."""
+        self._added += added
+        if self._making_room is None and (self._used is None or self._added > self._bound * LOOK_EVERY):
+            self._making_room = asyncio.create_task(self._make_room())
+
+    async def _make_room(self) -> None:
+        try:
+            if self._used is None:
+                self._used = await asyncio.to_thread(_used, self._root)
+                self._added = 0
+            self._used += self._added
+            self._added = 0
+            if self._used > self._bound:
+                self._used = await asyncio.to_thread(_delete_oldest, self._root, self._used, int(self._bound * ROOM))
+        except OSError as error:
+            log.warning("cannot make room in the cache of thumbnails: %s", error)
+        finally:
+            self._making_room = None
+
+    async def close(self) -> None:
+        """Wait for what is being made."""
+        tasks = [*self._under_way.values(), *([self._making_room] if self._making_room else [])]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _problem(code: str, detail: str) -> Exception:
+    if code == "disk_full":
+        return DiskFull("The disk with Tagline's cache is full; free some space to see this photo.")
+    if code in ("workers_closed", "still_being_written", "not_readable"):
+        return Unavailable(detail, code=code, retry_after=5)
+    return UnsupportedMedia(detail, code=code)
+
+
+def _move(part: Path, place: Path) -> int:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    size = part.stat().st_size
+    part.replace(place)
+    return size
+
+
+def _free(directory: Path) -> int:
+    directory.mkdir(parents=True, exist_ok=True)
+    state = os.statvfs(directory)
+    return state.f_bavail * state.f_frsize
+
+
+def _files(directory: Path) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    yield from _files(Path(entry.path))
+                else:
+                    yield entry
+    except FileNotFoundError:
+        return
+
+
+def _used(root: Path) -> int:
+    return sum(entry.stat().st_size for entry in _files(root))
+
+
+def _delete_oldest(root: Path, used: int, wanted: int) -> int:
+    """Delete thumbnails, larger sizes and older files first, until no more than `wanted` bytes are used."""
+    for size in sorted(SIZES, reverse=True):
+        files = sorted(
+            (entry.stat().st_mtime_ns, entry.stat().st_size, entry.path) for entry in _files(root / str(size))
+        )
+        for _, length, path in files:
+            if used <= wanted:
+                return used
+            Path(path).unlink(missing_ok=True)
+            used -= length
+    return used
+
+
+THUMBS = web.AppKey("thumbs", Thumbs)

@@ -1,0 +1,61 @@
+"""The watcher: what is copied into the library's folder appears within seconds."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+from watchfiles import Change, awatch
+
+from tagline.errors import Problem
+from tagline.photos.scan import MARKER, Scanner
+
+log = logging.getLogger(__name__)
+
+# A copy of many files makes many events: they are collected until it has been quiet for so long, but not longer (ms).
+QUIET_MS = 500
+AT_MOST_MS = 3000
+# So many folders at once are no small change any more: then all is looked at.
+MOST_FOLDERS = 50
+# How long to wait before watching again where that failed: the folder is away, or the kernel's watches are used up, s.
+AGAIN_AFTER = 60
+
+
+async def watch(root: Path, scanner: Scanner) -> None:
+    """Scan the folders in which something happens, until cancelled."""
+    while True:
+        try:
+            async for changes in awatch(
+                root, watch_filter=_matters, debounce=AT_MOST_MS, step=QUIET_MS, recursive=True
+            ):
+                folders = folders_of(root, changes)
+                if folders:
+                    await scanner.folders(folders)
+        except (OSError, RuntimeError, Problem) as error:
+            log.warning("cannot watch %s (%s); it is scanned when asked, and watched again in a minute", root, error)
+        await asyncio.sleep(AGAIN_AFTER)
+
+
+def _matters(_: Change, path: str) -> bool:
+    name = Path(path).name
+    return name != MARKER and (not name.startswith(".") or name == ".taglineignore")
+
+
+def folders_of(root: Path, changes: set[tuple[Change, str]]) -> list[str]:
+    """The folders to scan (keys with a slash at the end), none below another.
+
+    A folder itself that is named is looked at whole: files made in it before it was watched had no event.
+    """
+    keys = {_key(root, Path(path)) for _, path in changes} | {
+        f"{_key(root, Path(path))}{Path(path).name}/" for _, path in changes if Path(path).is_dir()
+    }
+    kept: list[str] = []
+    for key in sorted(keys):
+        if not any(key.startswith(above) for above in kept):
+            kept.append(key)
+    return [""] if len(kept) > MOST_FOLDERS else kept
+
+
+def _key(root: Path, path: Path) -> str:
+    """The key of the folder that `path` is in."""
+    folder = path.parent.relative_to(root).as_posix() if path != root else "."
+    return "" if folder == "." else f"{folder}/"
