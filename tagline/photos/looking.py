@@ -1,6 +1,7 @@
 """Looking into files, in worker processes: headers, hashes, thumbnails. The only place where the library meets pixels."""
 
 import asyncio
+import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -39,7 +40,7 @@ class Looking:
         async with AsyncExitStack() as stack:
             files = [
                 (
-                    str(await stack.enter_async_context(self._local(entry.key))),
+                    await stack.enter_async_context(self._local(entry.key)),
                     entry.mtime_ns,
                     Path(entry.key).name,
                 )
@@ -53,7 +54,7 @@ class Looking:
         """The hash of a file; None if it is not the file of `entry` any more, or cannot be read."""
         try:
             async with self._local(entry.key) as path:
-                answer = await self._workers.run("digest", path=str(path), hash_only=True)
+                answer = await self._workers.run("digest", path=path, hash_only=True)
         except (WorkerFailed, Gone):
             return None
         return answer["sha256"] if "error" not in _checked(entry, answer) else None
@@ -70,22 +71,23 @@ class Looking:
     async def digest(self, key: str, grid: Path, *, urgent: bool) -> dict[str, Any]:
         """Hash, grid thumbnail and placeholder by one read; raises WorkerFailed."""
         async with self._local(key) as path:
-            return await self._workers.run("digest", urgent=urgent, path=str(path), grid=str(grid))
+            return await self._workers.run("digest", urgent=urgent, path=path, grid=os.fsencode(grid))
 
     async def thumbnails(self, key: str, places: dict[int, Path], image_format: str) -> dict[str, Any]:
         """Thumbnails from one decode, written to their places; raises WorkerFailed."""
         async with self._local(key) as path:
-            wanted = {size: str(place) for size, place in places.items()}
+            wanted = {size: os.fsencode(place) for size, place in places.items()}
             return await self._workers.run(
-                "thumbnails", urgent=True, path=str(path), places=wanted, format=image_format
+                "thumbnails", urgent=True, path=path, places=wanted, format=image_format
             )
 
     @asynccontextmanager
-    async def _local(self, key: str) -> AsyncIterator[Path]:
-        """A path at which a worker finds the file."""
+    async def _local(self, key: str) -> AsyncIterator[bytes]:
+        """A path, in the bytes of the file system, at which a worker finds the file."""
         path = self._storage.path(key)
         if path is not None:
-            yield path
+            # A link inside the library is followed here, since the worker follows none.
+            yield await asyncio.to_thread(os.path.realpath, os.fsencode(path))
             return
         with tempfile.NamedTemporaryFile(prefix="tagline-") as copy:
             async with await self._storage.open(key) as opened:
@@ -93,7 +95,7 @@ class Looking:
                     [chunk] = await opened.read([(offset, min(1 << 20, opened.entry.size - offset))])
                     await asyncio.to_thread(copy.write, chunk)
             await asyncio.to_thread(copy.flush)
-            yield Path(copy.name)
+            yield os.fsencode(copy.name)
 
 
 def _checked(entry: Entry, answer: dict[str, Any]) -> dict[str, Any]:

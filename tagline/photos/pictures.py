@@ -137,7 +137,8 @@ def _provisional(row: Row) -> str:
 
 def _content(place: Path) -> bytes | None:
     try:
-        return place.read_bytes()
+        # Thumbnails are not flushed to the disk: after a power cut, one may be there and empty.
+        return place.read_bytes() or None
     except FileNotFoundError:
         return None
 

@@ -58,7 +58,7 @@ class Thumbs:
         key = (content_hash, image_format)
         while task := self._under_way.get(key):
             await asyncio.shield(task)
-            if await asyncio.to_thread(self.place(content_hash, size, image_format).exists):
+            if await asyncio.to_thread(_is_made, self.place(content_hash, size, image_format)):
                 return
         task = asyncio.create_task(self._make(row, content_hash, size, image_format))
         self._under_way[key] = task
@@ -68,7 +68,7 @@ class Thumbs:
     async def _make(self, row: Row, content_hash: str, size: int, image_format: str) -> None:
         """All sizes up to the one that is asked for, as far as they are not there."""
         places = {each: self.place(content_hash, each, image_format) for each in SIZES if each <= size}
-        missing = await asyncio.to_thread(lambda: {each: place for each, place in places.items() if not place.exists()})
+        missing = await asyncio.to_thread(lambda: {each: place for each, place in places.items() if not _is_made(place)})
         if not missing:
             return
         if await asyncio.to_thread(_free, self._root) < self._reserve:
@@ -119,6 +119,14 @@ def _move(part: Path, place: Path) -> int:
     size = part.stat().st_size
     part.replace(place)
     return size
+
+
+def _is_made(place: Path) -> bool:
+    """Whether a thumbnail is there, and not the empty file that a power cut may leave."""
+    try:
+        return place.stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _free(directory: Path) -> int:

@@ -1,0 +1,1 @@
+"""What the bytes of photos mean: formats, metadata, thumbnails. No HTTP, no SQL."""
