@@ -1,6 +1,7 @@
 """What every answer has: a request id, security headers, one form of error, one line in the log."""
 
 import asyncio
+import itertools
 import logging
 import re
 import secrets
@@ -11,9 +12,11 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from aiohttp import web
 
-from tagline import errors, logs
+from tagline import errors
 from tagline.api import IDENTITY, LEFT
+from tagline.config import CONFIG
 from tagline.db import trouble
+from tagline.logs import REQUESTS, RequestLog
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +33,10 @@ SECURITY_HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), interest-cohort=()",
 }
 
+# Request ids are unguessable by the start's part and unique by the number.
+_START = secrets.token_hex(6)
+_numbers = itertools.count(1)
+
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,100}")
 _BY_STATUS: dict[int, type[errors.Problem]] = {
     problem.status: problem
@@ -43,7 +50,7 @@ async def answers(request: web.Request, handler: Handler) -> web.StreamResponse:
     """The outermost middleware: nothing leaves without passing here."""
     started = time.perf_counter()
     asked = request.headers.get("X-Request-ID")
-    request_id = asked if asked and _SANE_ID.fullmatch(asked) else secrets.token_hex(8)
+    request_id = asked if asked and _SANE_ID.fullmatch(asked) else f"{_START}-{next(_numbers)}"
     request[REQUEST_ID] = request_id
     status = 499  # the client went away
     try:
@@ -58,7 +65,7 @@ async def answers(request: web.Request, handler: Handler) -> web.StreamResponse:
     finally:
         identity = request.get(IDENTITY)
         resource = request.match_info.route.resource
-        logs.request_line(
+        request.app[REQUESTS].add(
             request_id, request.method, resource.canonical if resource else "(unknown)", status, started,
             identity.user_id if identity else None, request.remote,
         )  # fmt: skip
@@ -113,8 +120,11 @@ async def finish(request: web.Request, response: web.StreamResponse) -> None:
     request[BEGUN] = True
     headers = response.headers
     headers["X-Request-ID"] = request.get(REQUEST_ID, "")
-    for name, value in SECURITY_HEADERS.items():
-        headers.setdefault(name, value)
+    if "Content-Security-Policy" in headers:
+        for name, value in SECURITY_HEADERS.items():
+            headers.setdefault(name, value)
+    else:
+        headers.extend(SECURITY_HEADERS)
     if request.secure:
         headers["Strict-Transport-Security"] = "max-age=31536000"
     left = request.get(LEFT)
@@ -126,5 +136,12 @@ async def finish(request: web.Request, response: web.StreamResponse) -> None:
 
 def setup(app: web.Application) -> None:
     """Put the middleware outermost and the headers on everything."""
+    requests = RequestLog(app[CONFIG].log_format == "json")
+    app[REQUESTS] = requests
     app.middlewares.insert(0, answers)
     app.on_response_prepare.append(finish)
+
+    async def flush(_: web.Application) -> None:
+        requests.flush()
+
+    app.on_cleanup.append(flush)

@@ -23,6 +23,7 @@ from tagline.limits import Left
 
 Scope = Literal["read", "upload", "write", "admin"]
 SCOPES: tuple[Scope, ...] = ("read", "upload", "write", "admin")
+_REACH = {scope: reach for reach, scope in enumerate(SCOPES)}
 Role = Literal["user", "admin", "team_admin", "owner"]
 
 JSON_LIMIT = 1024 * 1024
@@ -47,7 +48,7 @@ class Identity(msgspec.Struct, frozen=True):
 
     def may(self, scope: Scope) -> bool:
         """Whether this identity's scope covers another one."""
-        return SCOPES.index(self.scope) >= SCOPES.index(scope)
+        return _REACH[self.scope] >= _REACH[scope]
 
 
 Resolver = Callable[[web.Request], Awaitable[Identity]]
@@ -75,7 +76,7 @@ UUID_PATTERN = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-
 _uuid = re.compile(UUID_PATTERN[:-1] + r"\Z")
 
 Uuid = Annotated[str, msgspec.Meta(pattern=UUID_PATTERN, extra_json_schema={"format": "uuid"})]
-Version = Annotated[int, msgspec.Meta(ge=1)]
+Version = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 PhotoId = NewType("PhotoId", str)
 
 

@@ -44,7 +44,8 @@ def queries() -> dict[str, str]:
     """The text of every query in sql/queries, by `file.name`. Read once, by aiosql."""
     texts: dict[str, str] = {}
     for file in sorted(resources.files("tagline.sql").joinpath("queries").iterdir(), key=lambda file: file.name):
-        feature, _, ending = file.name.rpartition(".")
+        # What only SQLite can stands in files of that name.
+        feature, _, ending = file.name.replace("_sqlite.", ".").rpartition(".")
         if ending == "sql":
             loaded = aiosql.from_str(file.read_text(encoding="utf-8"), "sqlite3", mandatory_parameters=True)
             for name in loaded.available_queries:

@@ -134,8 +134,10 @@ class TooMany(Problem):
 
     status, code = 429, "too_many_requests"
 
-    def __init__(self, detail: str, retry_after: int) -> None:
-        super().__init__(detail, headers={"Retry-After": str(retry_after)})
+    def __init__(self, detail: str, *, retry_after: int, limit: int, reset: int) -> None:
+        numbers = {"RateLimit-Limit": limit, "RateLimit-Remaining": 0, "RateLimit-Reset": reset}
+        headers = {name: str(number) for name, number in numbers.items()}
+        super().__init__(detail, headers={"Retry-After": str(retry_after), **headers})
 
 
 class Unavailable(Problem):

@@ -1,9 +1,11 @@
 """Jobs: long work in a table, so that it shows its progress, can be cancelled, and survives a restart."""
 
 import asyncio
+import contextlib
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -21,6 +23,8 @@ State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 # Progress reaches the table at most so often, s.
 PROGRESS_EVERY = 0.5
 FIRST_RETRY_SECONDS = 10
+# How long to wait where the table cannot be written, since the disk is full or away, s.
+TRY_AGAIN_SECONDS = 5.0
 KEPT_DAYS = 30
 
 
@@ -73,7 +77,7 @@ class Jobs:
         self._db = db
         self._kinds: dict[str, _Kind] = {}
         self._running: dict[str, tuple[str, asyncio.Task[None]]] = {}
-        self._ended: dict[str, asyncio.Event] = {}
+        self._waiting: dict[str, set[asyncio.Future[Problem | None]]] = {}
         self._wake = asyncio.Event()
         self._dispatcher: asyncio.Task[None] | None = None
 
@@ -103,17 +107,20 @@ class Jobs:
         return job_id
 
     async def ended(self, job_id: str) -> Job:
-        """Wait until a job has ended, and give it as it is then."""
-        event = self._ended.setdefault(job_id, asyncio.Event())
-        try:
-            while True:
+        """Wait until a job has ended, and give it as it is then; raises what keeps its end from being written."""
+        while True:
+            told: asyncio.Future[Problem | None] = asyncio.get_running_loop().create_future()
+            self._waiting.setdefault(job_id, set()).add(told)
+            try:
                 job = await get(self._db, job_id)
                 if job.state not in ("queued", "running"):
                     return job
-                await event.wait()
-                event.clear()
-        finally:
-            self._ended.pop(job_id, None)
+                if problem := await told:
+                    raise problem
+            finally:
+                self._waiting[job_id].discard(told)
+                if not self._waiting[job_id]:
+                    del self._waiting[job_id]
 
     async def cancel(self, job_id: str, actor: Actor) -> Job:
         """Cancel a job that has not ended; raises NotFound, Conflict if it has."""
@@ -133,47 +140,68 @@ class Jobs:
     async def _dispatch(self) -> None:
         while True:
             self._wake.clear()
-            busy = {kind for kind, _ in self._running.values()}
-            free = [kind for kind in self._kinds if kind not in busy]
-            claimed = await self._db.write(_claim, free)
-            if claimed:
-                task = asyncio.create_task(self._run(claimed))
-                self._running[claimed["id"]] = (claimed["kind"], task)
-                continue
-            due = await self._db.value("jobs.due")
-            wait = None if due is None else max(0.05, (due - times.now()) / 1_000_000)
-            if due is not None and due <= times.now():
-                wait = None  # of a kind that is busy; its end wakes us
             try:
+                wait = await self._start_next()
+            except Problem as problem:
+                log.warning("jobs wait: %s", problem.detail)
+                wait = TRY_AGAIN_SECONDS
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._wake.wait()
-            except TimeoutError:
-                pass
+
+    async def _start_next(self) -> float | None:
+        """Start whatever may run now; gives the seconds until the next job is due, None if there is none."""
+        while True:
+            busy = {kind for kind, _ in self._running.values()}
+            # Jobs of a kind that is busy are not due: its end wakes the dispatcher.
+            free = msgspec.json.encode([kind for kind in self._kinds if kind not in busy]).decode()
+            claimed = await self._db.write(_claim, free)
+            if not claimed:
+                due = await self._db.value("jobs.due", kinds=free)
+                return None if due is None else max(0.05, (due - times.now()) / 1_000_000)
+            task = asyncio.create_task(self._run(claimed))
+            self._running[claimed["id"]] = (claimed["kind"], task)
 
     async def _run(self, claimed: Row) -> None:
+        job_id = claimed["id"]
+        try:
+            end = await self._outcome(claimed)
+            while True:
+                try:
+                    await self._db.write(end)
+                    return
+                except Problem as problem:
+                    # Until its end is written it counts as running; who waits for it is told why at once.
+                    log.warning("the end of job %s cannot be written down: %s", job_id, problem.detail)
+                    self._tell(job_id, problem)
+                    await asyncio.sleep(TRY_AGAIN_SECONDS)
+        finally:
+            self._running.pop(job_id, None)
+            self._tell(job_id)
+            self._wake.set()
+
+    async def _outcome(self, claimed: Row) -> Callable[[Tx], None]:
+        """Do the work; gives what is to be written down of how it ended."""
         job_id, kind = claimed["id"], self._kinds[claimed["kind"]]
         try:
             result = await kind.work(Running(self._db, job_id, msgspec.json.decode(claimed["payload"])))
-            await self._db.write(_end, job_id, "succeeded", None, result)
-        except asyncio.CancelledError:
-            raise
+            encoded = None if result is None else msgspec.json.encode(result).decode()
+            return partial(_end, job_id=job_id, state="succeeded", error=None, result=encoded)
         except Exception as error:
             known = isinstance(error, Problem)
             log.log(logging.WARNING if known else logging.ERROR, "job %s (%s) failed: %s", job_id, claimed["kind"], error,
                     exc_info=None if known else error)  # fmt: skip
             why = error.detail if isinstance(error, Problem) else "Something went wrong; the log has the details."
             if claimed["tries"] < kind.tries:
-                await self._db.write(_again, job_id, why, FIRST_RETRY_SECONDS * 4 ** (claimed["tries"] - 1))
-            else:
-                await self._db.write(_end, job_id, "failed", why, getattr(error, "code", None))
-        finally:
-            self._running.pop(job_id, None)
-            self._tell(job_id)
-            self._wake.set()
+                later = FIRST_RETRY_SECONDS * 4 ** (claimed["tries"] - 1)
+                return partial(_again, job_id=job_id, error=why, seconds=later)
+            code = msgspec.json.encode(error.code).decode() if isinstance(error, Problem) else None
+            return partial(_end, job_id=job_id, state="failed", error=why, result=code)
 
-    def _tell(self, job_id: str) -> None:
-        if job_id in self._ended:
-            self._ended[job_id].set()
+    def _tell(self, job_id: str, problem: Problem | None = None) -> None:
+        for waiting in self._waiting.get(job_id, ()):
+            if not waiting.done():
+                waiting.set_result(problem)
 
 
 def add(tx: Tx, kind: str, payload: Any, actor: Actor) -> str:
@@ -190,8 +218,8 @@ def add(tx: Tx, kind: str, payload: Any, actor: Actor) -> str:
     return joined
 
 
-def _claim(tx: Tx, kinds: list[str]) -> Row | None:
-    return tx.row("jobs.claim", kinds=msgspec.json.encode(kinds).decode(), now=tx.at) if kinds else None
+def _claim(tx: Tx, kinds: str) -> Row | None:
+    return tx.row("jobs.claim", kinds=kinds, now=tx.at)
 
 
 def _recover(tx: Tx) -> None:
@@ -203,9 +231,8 @@ def _progress(tx: Tx, job_id: str, done: int, total: int | None, message: str) -
     tx.run("jobs.progress", id=job_id, done=done, total=total, message=message)
 
 
-def _end(tx: Tx, job_id: str, state: State, error: str | None, result: Any) -> None:
-    encoded = None if result is None else msgspec.json.encode(result).decode()
-    if tx.row("jobs.end", id=job_id, state=state, error=error, result=encoded, at=tx.at):
+def _end(tx: Tx, job_id: str, state: State, error: str | None, result: str | None) -> None:
+    if tx.row("jobs.end", id=job_id, state=state, error=error, result=result, at=tx.at):
         record(tx, SERVICE, "job", job_id, "update", 1, {"state": state})
 
 

@@ -37,7 +37,8 @@ class Buckets:
         tokens = min(float(self.limit), tokens + (now - since) * self._rate)
         if tokens < 1:
             self._keep(client, tokens, now)
-            raise TooMany(self._refusal, retry_after=max(1, ceil((1 - tokens) / self._rate)))
+            wait, full = max(1, ceil((1 - tokens) / self._rate)), ceil((self.limit - tokens) / self._rate)
+            raise TooMany(self._refusal, retry_after=wait, limit=self.limit, reset=full)
         self._keep(client, tokens - 1, now)
         return Left(self.limit, int(tokens - 1), ceil((self.limit - tokens + 1) / self._rate))
 

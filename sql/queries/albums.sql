@@ -10,16 +10,19 @@ insert into albums (id, folder, title, created_at)
 values (:id, :folder, :title, :at)
 on conflict do nothing;
 
--- name: folders(after, take)
--- Folders that have photos in the library, by path. Index photos_folder; costs the photos of the folders shown.
-select a.id, a.folder, a.title, count(*) as photos, min(p.taken_at) as first_at, max(p.taken_at) as last_at,
-    max(p.taken_rank) as newest
+-- name: folders(after, skip, take)
+-- Folders that have photos in the library, by path. All from index photos_folder, but for two rows a folder.
+select a.id, a.folder, a.title,
+    (select count(*) from photos p where p.folder = a.folder and p.shelf = 'library') as photos,
+    (select p.taken_at from photos p where p.folder = a.folder and p.shelf = 'library'
+        order by p.taken_rank limit 1) as first_at,
+    (select p.taken_at from photos p where p.folder = a.folder and p.shelf = 'library'
+        order by p.taken_rank desc limit 1) as last_at
 from albums a
-join photos p on p.folder = a.folder and p.shelf = 'library'
-where :after is null or a.folder > :after
-group by a.folder
+where (:after is null or a.folder > :after)
+    and exists (select 1 from photos p where p.folder = a.folder and p.shelf = 'library')
 order by a.folder
-limit :take;
+limit :take offset :skip;
 
 -- name: total()$
 -- How many folders have photos. Index photos_folder, one step for each folder.
@@ -28,10 +31,12 @@ from albums a
 where exists (select 1 from photos p where p.folder = a.folder and p.shelf = 'library');
 
 -- name: album(id)^
--- One folder as an album.
-select a.id, a.folder, a.title, count(*) as photos, min(p.taken_at) as first_at, max(p.taken_at) as last_at,
-    max(p.taken_rank) as newest
+-- One folder as an album. Index photos_folder.
+select a.id, a.folder, a.title,
+    (select count(*) from photos p where p.folder = a.folder and p.shelf = 'library') as photos,
+    (select p.taken_at from photos p where p.folder = a.folder and p.shelf = 'library'
+        order by p.taken_rank limit 1) as first_at,
+    (select p.taken_at from photos p where p.folder = a.folder and p.shelf = 'library'
+        order by p.taken_rank desc limit 1) as last_at
 from albums a
-join photos p on p.folder = a.folder and p.shelf = 'library'
-where a.id = :id
-group by a.folder;
+where a.id = :id and exists (select 1 from photos p where p.folder = a.folder and p.shelf = 'library');

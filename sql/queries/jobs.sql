@@ -25,11 +25,11 @@ where id = (
 )
 returning id, kind, payload, tries;
 
--- name: due()^
--- When the next job wants to run. Index jobs_queued.
+-- name: due(kinds)$
+-- When the next job of a kind that is free (a JSON array) wants to run. Index jobs_queued.
 select min(run_after)
 from jobs
-where state = 'queued';
+where state = 'queued' and kind in (select value from json_each(:kinds));
 
 -- name: progress(id, done, total, message)!
 -- How far a job is.

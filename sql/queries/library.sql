@@ -37,12 +37,14 @@ order by path
 limit 1;
 
 -- name: same_content(fingerprint, size)
--- Photos, here or missing, that could be the same as a new file. Index photos_fingerprint.
-select id, object_key, case unread when 0 then content_hash end as content_hash, missing_at, version,
-    exists (select 1 from files f where f.path = photos.object_key and f.photo_id = photos.id) as has_file
-from photos
-where fingerprint = :fingerprint and size = :size
-order by missing_at is null, imported_at;
+-- Photos, here or missing, that could be the same as a new file, and their files as last seen (null: none).
+-- Index photos_fingerprint.
+select p.id, p.object_key, case p.unread when 0 then p.content_hash end as content_hash, p.missing_at,
+    f.size as file_size, f.mtime_ns as file_mtime_ns, f.inode as file_inode
+from photos p
+left join files f on f.path = p.object_key and f.photo_id = p.id
+where p.fingerprint = :fingerprint and p.size = :size
+order by p.missing_at is null, p.imported_at;
 
 -- name: photo(id)^
 -- What a scan has to know of a photo. By the primary key.

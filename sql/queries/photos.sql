@@ -85,12 +85,19 @@ set photo_id = excluded.photo_id, deleted_by = excluded.deleted_by, deleted_at =
 delete from photos
 where id = :id;
 
--- name: keywords(prefix, after, take)
+-- name: keywords(first, last, after, skip, take)
 -- Keywords of the library with their counts. Costs the uses of those shown; each is a step in two indexes.
 select k.keyword, count(*) as photos
 from photo_keywords k
-join photos p on p.taken_rank = k.taken_rank and p.shelf = 'library'
-where k.keyword > :after and substr(k.keyword, 1, length(:prefix)) = :prefix
+cross join photos p
+where p.taken_rank = k.taken_rank and p.shelf = 'library' and k.keyword between :first and :last and k.keyword > :after
 group by k.keyword
 order by k.keyword
-limit :take;
+limit :take offset :skip;
+
+-- name: keywords_total(first, last)$
+-- How many keywords those are; asked once for each state of the library, not for each page.
+select count(distinct k.keyword)
+from photo_keywords k
+cross join photos p
+where p.taken_rank = k.taken_rank and p.shelf = 'library' and k.keyword between :first and :last;

@@ -67,7 +67,7 @@ limit :take;
 
 -- name: renamed(after, take)
 -- New paths whose inode, size and time are those of a file that is gone: renamed, and known without reading.
-select s.path, f.path as old_path, f.photo_id
+select s.path, s.size, s.mtime_ns, s.inode, f.path as old_path, f.photo_id
 from seen s
 join files f on f.inode = s.inode and f.size = s.size and f.mtime_ns = s.mtime_ns
 where s.path > :after and s.inode <> 0 and f.photo_id is not null
@@ -75,6 +75,12 @@ where s.path > :after and s.inode <> 0 and f.photo_id is not null
     and not exists (select 1 from files k where k.path = s.path)
 order by s.path
 limit :take;
+
+-- name: lost_since(at)$
+-- How many photos are missing since a moment. Costs a look at each missing photo.
+select count(*)
+from photos
+where shelf = 'missing' and missing_at >= :at;
 
 -- name: gone_in(below, beyond)$
 -- How many files of photos are gone below a folder ('' to the end: everywhere).

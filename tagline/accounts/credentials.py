@@ -2,7 +2,6 @@
 
 import hmac
 from collections import OrderedDict
-from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
@@ -36,6 +35,8 @@ class Credentials:
         self._db = db
         self.secret = secret
         self._known: OrderedDict[str, _Known] = OrderedDict()
+        # What was looked up before something ended is not kept after it.
+        self._state = 0
         self.signed_in = Buckets(config.rate_limit, 60, "Too many requests. Wait a moment.")
         self.anonymous = Buckets(config.anonymous_limit, 60, "Too many requests without a sign-in. Wait a moment.")
         self.sign_ins = Buckets(
@@ -63,8 +64,9 @@ class Credentials:
             self._known.move_to_end(token)
             return known.identity
         prefix = tokens.key_prefix(token)
+        state = self._state
         found = await (self._by_key(token, prefix) if prefix else self._by_access_token(token))
-        if found:
+        if found and state == self._state:
             self._known[token] = found
             if len(self._known) > MAX_KNOWN:
                 self._known.popitem(last=False)
@@ -99,6 +101,7 @@ class Credentials:
         """Listen to the change feed: what was changed or signed out is looked up again, at once."""
         ended = {change.entity_id for change in changes if change.entity in ("session", "api_key", "user")}
         if ended:
+            self._state += 1
             for token, known in list(self._known.items()):
                 who = known.identity
                 if who.session_id in ended or who.key_id in ended or who.user_id in ended:
@@ -122,7 +125,11 @@ def check_same_origin(request: web.Request) -> None:
     if request.method in ("GET", "HEAD", "OPTIONS"):
         return
     origin = request.headers.get("Origin")
-    same = urlsplit(origin).netloc == request.host if origin else request.headers.get("Sec-Fetch-Site") == "same-origin"
+    if origin is None:
+        same = request.headers.get("Sec-Fetch-Site") == "same-origin"
+    else:
+        scheme, _, host = origin.partition("://")
+        same = scheme in ("http", "https") and host == request.host
     if not same:
         raise Denied("Another site asked for this in your browser's name.", code="cross_site")
 

@@ -12,6 +12,7 @@ from tagline.db import Database, Row, Tx
 from tagline.errors import Invalid, NotFound
 
 MICROSECONDS = 1_000_000
+LAST_MOMENT = times.from_text("9999-12-31T23:59:59Z")[0]
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -49,8 +50,8 @@ class NewKey(msgspec.Struct, frozen=True):
 def add(tx: Tx, actor: Actor, user_id: str, name: str, scope: Scope, expires_at: str | None) -> NewKey:
     """Make a key; `expires_at` is RFC 3339."""
     ends = _moment(expires_at)
-    if ends is not None and ends <= tx.at:
-        raise Invalid("expires_at", "lies in the past")
+    if ends is not None and not tx.at < ends <= LAST_MOMENT:
+        raise Invalid("expires_at", "lies in the past" if ends <= tx.at else "lies behind the year 9999")
     key_id = str(uuid.uuid4())
     key, prefix = tokens.new_key()
     tx.run(

@@ -83,7 +83,7 @@ async def matches(password: str, stored: str | None) -> bool:
         return False
     async with _few:
         right = await asyncio.to_thread(_verify, password, stored or _nobodys())
-    return right and stored is not None
+    return right and bool(stored)
 
 
 def same(password: str, configured: str) -> bool:

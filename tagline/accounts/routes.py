@@ -17,7 +17,7 @@ from tagline.accounts.credentials import (
     credentials_of,
 )
 from tagline.accounts.firstrun import FIRST_RUN, FirstRun
-from tagline.api import RESOLVER, Example, Role, Scope, Uuid, api, identity, mount
+from tagline.api import LEFT, RESOLVER, Example, Role, Scope, Uuid, api, identity, mount
 from tagline.changes import HUB
 from tagline.config import CONFIG
 from tagline.db import DB, Row
@@ -27,7 +27,7 @@ from tagline.errors import Denied, Unauthenticated
 root = web.RouteTableDef()
 routes = web.RouteTableDef()
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"\S")]
 
 
 class Login(msgspec.Struct, forbid_unknown_fields=True):
@@ -135,7 +135,7 @@ async def login(request: web.Request, body: Login) -> Tokens:
     """Sign in with the household's password, as its owner."""
     credentials = request.app[CREDENTIALS]
     client = f"{request.remote} owner"
-    credentials.sign_ins.take(client)
+    left = credentials.sign_ins.take(client)
     owner = await users.owner(request.app[DB])
     configured = request.app[CONFIG].backend_password
     if configured:
@@ -148,6 +148,7 @@ async def login(request: web.Request, body: Login) -> Tokens:
             code="not_set_up",
         )
     if not right:
+        request[LEFT] = left
         raise Unauthenticated("Invalid credentials", code="invalid_credentials", headers={"WWW-Authenticate": "Bearer"})
     credentials.sign_ins.give_back(client)
     return await _sign_in(request, owner, body.device_name, "Login successful")
@@ -188,7 +189,7 @@ async def refresh(request: web.Request, body: Refresh | None) -> Tokens:
     token = _refresh_token(request, body)
     granted = await request.app[DB].write(sessions.refresh, token, _device(request, "")) if token else None
     if not granted:
-        request.app[CREDENTIALS].anonymous.take(request.remote or "")
+        request[LEFT] = request.app[CREDENTIALS].anonymous.take(request.remote or "")
         raise sessions.refused()
     user = await request.app[DB].row("accounts.user", id=granted.user_id)
     return _tokens(request, granted, user["email"] if user else None, "Token refreshed")
@@ -357,6 +358,9 @@ async def _set_cookies(request: web.Request, response: web.StreamResponse) -> No
             response.set_cookie(
                 name, value, max_age=seconds, path="/", httponly=True, samesite="Lax", secure=request.secure
             )
+    # aiohttp has put its cookies into the headers before it calls this.
+    for each in response.cookies.values():
+        response.headers.add("Set-Cookie", each.OutputString())
 
 
 async def _accounts(app: web.Application) -> AsyncIterator[None]:

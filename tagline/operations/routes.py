@@ -156,7 +156,7 @@ async def _file(request: web.Request, name: str) -> web.Response:
     file = WEB.joinpath(*parts)
     try:
         body = await asyncio.to_thread(file.read_bytes)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+    except OSError:  # not there, a directory, or a name that no file can have
         raise NotFound("There is nothing at this address.") from None
     etag = f'"{zlib.crc32(body):08x}-{len(body):x}"'
     headers = {"Cache-Control": "no-cache", "Content-Security-Policy": PAGE_POLICY, "ETag": etag}

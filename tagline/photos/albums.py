@@ -1,20 +1,23 @@
 """Albums and keywords: the library by folder and by what people call things."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from tagline import times
 from tagline.db import Database, Row
 from tagline.errors import NotFound
-from tagline.photos.lists import Limit
+from tagline.photos import cursors
+from tagline.photos.lines import MAX_KEYWORD, clean_keyword
+from tagline.photos.lists import Limit, Offset, Totals
 
 
 class AlbumQuery(msgspec.Struct, frozen=True):
     """A page of albums."""
 
     limit: Limit = 50
-    cursor: str = ""
+    offset: Offset = 0
+    cursor: str | None = None
 
 
 class KeywordQuery(msgspec.Struct, frozen=True):
@@ -22,7 +25,8 @@ class KeywordQuery(msgspec.Struct, frozen=True):
 
     prefix: Annotated[str, msgspec.Meta(max_length=200)] = ""
     limit: Limit = 50
-    cursor: str = ""
+    offset: Offset = 0
+    cursor: str | None = None
 
 
 class Album(msgspec.Struct):
@@ -42,6 +46,7 @@ class AlbumPage(msgspec.Struct):
 
     total: int
     limit: int
+    offset: int
     items: list[Album]
     next_cursor: str | None
 
@@ -56,19 +61,22 @@ class Keyword(msgspec.Struct):
 class KeywordPage(msgspec.Struct):
     """Keywords from a to z."""
 
+    total: int
     limit: int
+    offset: int
     items: list[Keyword]
     next_cursor: str | None
 
 
 async def albums(db: Database, query: AlbumQuery) -> AlbumPage:
-    """Folders with photos. A cursor is the path of the last folder seen."""
-    after = query.cursor or None
-    rows = await db.rows("albums.folders", after=after, take=query.limit + 1)
+    """Folders with photos."""
+    after, skip = None, query.offset
+    if query.cursor:
+        after, skip = cursors.read(query.cursor, tuple[Literal["albums"], str])[1], 0
+    rows = await db.rows("albums.folders", after=after, skip=skip, take=query.limit + 1)
     items = [_album(row) for row in rows[: query.limit]]
-    total = await db.value("albums.total")
-    following = items[-1].folder if len(rows) > query.limit else None
-    return AlbumPage(total, query.limit, items, following)
+    cursor = cursors.write("albums", items[-1].folder) if len(rows) > query.limit else None
+    return AlbumPage(await db.value("albums.total"), query.limit, skip, items, cursor)
 
 
 async def album(db: Database, album_id: str) -> Album:
@@ -84,8 +92,18 @@ def _album(row: Row) -> Album:
     return Album(row["id"], row["title"], row["folder"], True, row["photos"], first_at, last_at)
 
 
-async def keywords(db: Database, query: KeywordQuery) -> KeywordPage:
-    """Keywords with their counts. A cursor is the last keyword seen."""
-    rows = await db.rows("photos.keywords", prefix=query.prefix, after=query.cursor, take=query.limit + 1)
+async def keywords(db: Database, totals: Totals, query: KeywordQuery) -> KeywordPage:
+    """Keywords with their counts."""
+    after, skip = "", query.offset
+    if query.cursor:
+        after, skip = cursors.read(query.cursor, tuple[Literal["keywords"], str])[1], 0
+    prefix = clean_keyword(query.prefix)
+    span = {"first": prefix, "last": prefix + "\U0010ffff" * MAX_KEYWORD}
+    state, total = totals.state, totals.get(("keywords", prefix))
+    if total is None:
+        total = int(await db.value("photos.keywords_total", **span))
+        totals.put(("keywords", prefix), total, state)
+    rows = await db.rows("photos.keywords", after=after, skip=skip, take=query.limit + 1, **span)
     items = [Keyword(row["keyword"], row["photos"]) for row in rows[: query.limit]]
-    return KeywordPage(query.limit, items, items[-1].keyword if len(rows) > query.limit else None)
+    cursor = cursors.write("keywords", items[-1].keyword) if len(rows) > query.limit else None
+    return KeywordPage(total, query.limit, skip, items, cursor)

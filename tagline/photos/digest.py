@@ -13,7 +13,7 @@ from aiohttp import web
 
 from tagline.changes import SERVICE, record
 from tagline.db import Database, Row, Tx
-from tagline.errors import DiskFull, Gone
+from tagline.errors import DiskFull, Gone, Unavailable
 from tagline.jobs import Running
 from tagline.photos.looking import Looking
 from tagline.photos.photo import MAX_RANK, modified
@@ -59,7 +59,17 @@ class Digester:
     async def run(self, job: Running) -> DigestResult:
         """The job `digest`: every photo that has no hash yet, with as many processes as there are."""
         result = DigestResult(0, 0)
-        total = await self._db.value("library.unread_total")
+        # What comes while this runs may be newer than all that was looked at: as long as there was something to
+        # write, there may be more.
+        while await self._read_all(job, result):
+            pass
+        await job.progress(result.digested, result.digested, "", now=True)
+        return result
+
+    async def _read_all(self, job: Running, result: DigestResult) -> int:
+        """Read every photo that is unread now; gives how many have been read."""
+        total = result.digested + await self._db.value("library.unread_total")
+        already = result.digested
         before = MAX_RANK
         results: list[Digested] = []
         clock = asyncio.get_running_loop().time
@@ -78,7 +88,6 @@ class Digester:
                         written = clock()
                         total = max(total, result.digested)
                         await job.progress(result.digested, total, "reading new photos")
-                # What was in hand when the page ended may be new versions: the next page starts anew.
             while under_way:
                 under_way = await self._next(under_way, results)
             await self._write(results, result)
@@ -86,11 +95,13 @@ class Digester:
             for task in under_way:
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
-        await job.progress(result.digested, result.digested, "", now=True)
-        return result
+        return result.digested - already
 
     async def now(self, row: Row) -> None:
-        """Digest one photo at once; who asks for the same meanwhile waits for the same."""
+        """Digest one photo at once; who asks for the same meanwhile waits for the same.
+
+        Raises Unavailable where its file is gone, or not the one that the photo was made from any more.
+        """
         task = self._under_way.get(row["id"])
         if task is None:
             task = asyncio.create_task(self._one(row))
@@ -100,8 +111,8 @@ class Digester:
 
     async def _one(self, row: Row) -> None:
         digested = await self._read(row, urgent=True)
-        if digested:
-            await self._db.write(write_digests, [digested])
+        if digested is None or not await self._db.write(write_digests, [digested]):
+            raise Unavailable("The photo's file cannot be read now.", code="still_being_written", retry_after=5)
 
     async def _next(
         self, under_way: set[asyncio.Task[Digested | None]], results: list[Digested]
@@ -112,8 +123,7 @@ class Digester:
 
     async def _write(self, results: list[Digested], result: DigestResult) -> None:
         if results:
-            await self._db.write(write_digests, results)
-            result.digested += len(results)
+            result.digested += await self._db.write(write_digests, results)
             result.problems += sum(digested.problem is not None for digested in results)
             results.clear()
 
@@ -162,8 +172,9 @@ def _state(answer: dict[str, Any]) -> tuple[int, int]:
     return answer["size"], answer["mtime_ns"]
 
 
-def write_digests(tx: Tx, results: list[Digested]) -> None:
-    """Write what the files told, as far as they are still what the photos were made from."""
+def write_digests(tx: Tx, results: list[Digested]) -> int:
+    """Write what the files told, as far as they are still what the photos were made from. How many that were."""
+    written = 0
     for digested in results:
         photo = tx.row("library.photo", id=digested.photo_id)
         file = tx.row("library.file", path=digested.path)
@@ -187,6 +198,11 @@ def write_digests(tx: Tx, results: list[Digested]) -> None:
             "problem": [None, digested.problem],
         }
         record(tx, SERVICE, "photo", photo["id"], "update", version, change)
+        if digested.sha256 and photo["sha256"] is None:
+            # Content that was deleted for good and lies in the library's folder again is wanted again.
+            tx.run("library.unburied", sha256=digested.sha256)
+        written += 1
+    return written
 
 
 DIGESTER = web.AppKey("digester", Digester)

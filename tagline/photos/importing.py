@@ -19,6 +19,11 @@ ALBUMS = uuid.UUID("5bd1b5a4-64b9-4d5c-8a86-21b3f0f1b7a4")
 Fate = Literal["imported", "updated", "touched", "moved", "found", "duplicate", "skipped", "error", "verify"]
 
 
+# A photo's id and path, and the time and inode of its file as last seen. Where another file of the same content has
+# become its home meanwhile, it is another home.
+Home = tuple[str, str, int | None, int | None]
+
+
 class Found(msgspec.Struct):
     """A file that a worker has looked at: what it answered, and later the hash where one was needed.
 
@@ -30,8 +35,8 @@ class Found(msgspec.Struct):
     sha256: str | None = None
     same: frozenset[str] = frozenset()
     different: frozenset[str] = frozenset()
-    # Of `same`, those whose own path is gone or holds something else now: they are here instead.
-    homeless: frozenset[str] = frozenset()
+    # Homes of those of `same` whose own path is gone or holds something else now: they are here instead.
+    homeless: frozenset["Home"] = frozenset()
 
 
 class Outcome(msgspec.Struct):
@@ -41,6 +46,11 @@ class Outcome(msgspec.Struct):
     fate: Fate
     photo_id: str | None = None
     candidates: list[Row] = []
+
+
+def home(candidate: Row) -> Home:
+    """Where a photo that could be the same as a file is thought to be."""
+    return candidate["id"], candidate["object_key"], candidate["file_mtime_ns"], candidate["file_inode"]
 
 
 def take_in(tx: Tx, batch: list[Found]) -> list[Outcome]:
@@ -72,7 +82,7 @@ def _take_in(tx: Tx, found: Found) -> Outcome:
     if unsure:
         return Outcome(found, "verify", candidates=unsure)
     match = _match(candidates, found)
-    if match and (match["missing_at"] is not None or match["id"] in found.homeless):
+    if match and (match["missing_at"] is not None or home(match) in found.homeless):
         return _move_here(tx, found, match, photo_id)
     if photo_id:
         return _change(tx, found, photo_id)
@@ -84,7 +94,7 @@ def _take_in(tx: Tx, found: Found) -> Outcome:
 
 def _match(candidates: list[Row], found: Found) -> Row | None:
     """Of photos with this content, one that has lost its file, else any."""
-    lost = [row for row in candidates if row["missing_at"] is not None or row["id"] in found.homeless]
+    lost = [row for row in candidates if row["missing_at"] is not None or home(row) in found.homeless]
     return next(iter(lost or candidates), None)
 
 

@@ -37,15 +37,17 @@ class Changes(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     location: Location | UnsetType | None = UNSET
 
 
-class LineEdit(Changes, forbid_unknown_fields=True, kw_only=True):
-    """An edit, and what it is based on: `last_modified` or `version` of the photo that the client saw.
-
-    The same inside `metadata` is understood.
-    """
+class BasedChanges(Changes, forbid_unknown_fields=True, kw_only=True):
+    """Changes, and what they are based on: `last_modified` or `version` of the photo that the client saw."""
 
     last_modified: str | UnsetType = UNSET
     version: int | UnsetType = UNSET
-    metadata: Changes | UnsetType = UNSET
+
+
+class LineEdit(BasedChanges, forbid_unknown_fields=True, kw_only=True):
+    """An edit. The same inside `metadata` is understood; what stands outside goes before it."""
+
+    metadata: BasedChanges | UnsetType = UNSET
 
 
 class BatchEdit(Changes, forbid_unknown_fields=True, kw_only=True):
@@ -57,11 +59,12 @@ class BatchEdit(Changes, forbid_unknown_fields=True, kw_only=True):
 
 
 class BatchItem(msgspec.Struct):
-    """What became of one photo in a batch."""
+    """What became of one photo in a batch. `detail` says why it was refused: it would have too many keywords."""
 
     photo_id: str
-    status: Literal["applied", "unchanged", "not_found"]
+    status: Literal["applied", "unchanged", "refused", "not_found"]
     version: int | None = None
+    detail: str | None = None
 
 
 class BatchResult(msgspec.Struct):
@@ -98,26 +101,32 @@ class History(msgspec.Struct):
 
 
 class Based(msgspec.Struct, frozen=True):
-    """What a client based its edit on: a version (by If-Match or body) or a time, µs. Neither: whatever there is."""
+    """What a client based its edit on; all that it names has to hold. Nothing: whatever there is.
 
+    `tags` are those of If-Match, `last_modified` is in µs.
+    """
+
+    tags: frozenset[str] | None = None
     version: int | None = None
     last_modified: int | None = None
-    if_match: bool = False
 
 
 def based_on(edit: LineEdit, if_match: str | None) -> Based:
-    """The version or time that an edit names; raises Invalid for a time that is none."""
+    """What an edit names as its base; raises Invalid for a time that is none."""
+    tags = None
     if if_match is not None and if_match.strip() != "*":
-        tag = if_match.strip().removeprefix("W/").strip('"')
-        return Based(version=int(tag) if tag.isdecimal() and len(tag) < 19 else 0, if_match=True)
-    if edit.version is not UNSET:
-        return Based(version=edit.version)
-    if edit.last_modified is not UNSET:
+        # Weak tags count as well, other than RFC 9110 §13.1.1 has it: a proxy that compresses makes them of ours.
+        tags = frozenset(tag.strip().removeprefix("W/").strip('"') for tag in if_match.split(","))
+    nested = edit.metadata if edit.metadata is not UNSET else BasedChanges()
+    version = nested.version if edit.version is UNSET else edit.version
+    text = nested.last_modified if edit.last_modified is UNSET else edit.last_modified
+    last_modified = None
+    if text is not UNSET:
         try:
-            return Based(last_modified=times.from_text(edit.last_modified)[0])
-        except ValueError as error:
+            last_modified = times.from_text(text)[0]
+        except (ValueError, OverflowError) as error:
             raise Invalid("last_modified", str(error)) from None
-    return Based()
+    return Based(tags, None if version is UNSET else version, last_modified)
 
 
 def edit(tx: Tx, who: Identity, photo_id: str, edit: LineEdit, based: Based) -> Row:
@@ -126,8 +135,7 @@ def edit(tx: Tx, who: Identity, photo_id: str, edit: LineEdit, based: Based) -> 
     Raises NotFound; Conflict or, where If-Match was used, PreconditionFailed with the photo as it is under `current`.
     """
     current = _editable(tx, photo_id)
-    if not _holds(based, current):
-        raise _changed_since(based, current)
+    _check(based, current)
     nested = edit.metadata if edit.metadata is not UNSET else Changes()
     return _apply(tx, who, current, [nested, edit], "edit") or _row(tx, photo_id)
 
@@ -145,14 +153,14 @@ def _row(tx: Tx, photo_id: str) -> Row:
     return row
 
 
-def _holds(based: Based, current: Row) -> bool:
-    version_holds = based.version is None or based.version == current["version"]
-    return version_holds and (based.last_modified is None or based.last_modified == current["last_modified"])
-
-
-def _changed_since(based: Based, current: Row) -> Problem:
-    kind = PreconditionFailed if based.if_match else Conflict
-    return kind(CHANGED_SINCE, code="version_conflict", current=msgspec.Raw(current["item"].encode()))
+def _check(based: Based, current: Row) -> None:
+    problem: type[Problem] | None = None
+    if based.tags is not None and str(current["version"]) not in based.tags:
+        problem = PreconditionFailed
+    elif based.version not in (None, current["version"]) or based.last_modified not in (None, current["last_modified"]):
+        problem = Conflict
+    if problem:
+        raise problem(CHANGED_SINCE, code="version_conflict", current=msgspec.Raw(current["item"].encode()))
 
 
 def _apply(tx: Tx, who: Identity, current: Row, edits: list[Changes], origin: str) -> Row | None:
@@ -161,6 +169,8 @@ def _apply(tx: Tx, who: Identity, current: Row, edits: list[Changes], origin: st
     after = dict(before)
     for one in edits:
         after.update(_wanted(one))
+    if (after["taken_at"], after["taken_offset"]) == (before["taken_at"], before["taken_offset"]):
+        after["taken_at_source"] = before["taken_at_source"]  # said again, not edited
     changed = difference(before, after)
     if not changed:
         return None
@@ -223,10 +233,14 @@ def clean_line(line: str) -> str:
     return clean
 
 
+def clean_keyword(keyword: str) -> str:
+    """A keyword as it is stored and looked for: trimmed, NFC, single spaces."""
+    return " ".join(unicodedata.normalize("NFC", keyword).split())
+
+
 def clean_keywords(keywords: list[str]) -> list[str]:
     """Keywords as they are stored: trimmed, NFC, each once and in the order given."""
-    clean = list(dict.fromkeys(unicodedata.normalize("NFC", " ".join(word.split())) for word in keywords))
-    clean = [word for word in clean if word]
+    clean = [word for word in dict.fromkeys(map(clean_keyword, keywords)) if word]
     if len(clean) > MAX_KEYWORDS:
         raise Invalid("keywords", f"are more than {MAX_KEYWORDS}")
     for word in clean:
@@ -284,7 +298,7 @@ async def edit_batch(db: Database, who: Identity, batch: BatchEdit) -> BatchResu
 def _edit_some(
     tx: Tx, who: Identity, ids: list[str], changes: Changes, add: list[str], remove: list[str]
 ) -> list[BatchItem]:
-    results = []
+    results: list[BatchItem] = []
     for photo_id in ids:
         current = tx.row("photos.editable", id=photo_id)
         if not current:
@@ -298,10 +312,13 @@ def _edit_some(
                 else msgspec.json.decode(current["keywords"], type=list[str])
             )
             wanted = [word for word in (*kept, *add) if word not in remove]
-            edits.append(Changes(keywords=wanted[:MAX_KEYWORDS]))
-        written = _apply(tx, who, current, edits, "batch")
-        status: Literal["applied", "unchanged"] = "applied" if written else "unchanged"
-        results.append(BatchItem(photo_id, status, (written or current)["version"]))
+            edits.append(Changes(keywords=wanted))
+        try:
+            written = _apply(tx, who, current, edits, "batch")
+        except Invalid as problem:
+            results.append(BatchItem(photo_id, "refused", current["version"], problem.detail))
+            continue
+        results.append(BatchItem(photo_id, "applied" if written else "unchanged", (written or current)["version"]))
     return results
 
 

@@ -1,7 +1,6 @@
 """Lists of photos: filters, orders, pages by cursor or offset, totals, and the timeline."""
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
@@ -13,7 +12,8 @@ from tagline import times
 from tagline.changes import Change
 from tagline.db import Database, Row
 from tagline.errors import Invalid
-from tagline.photos import words
+from tagline.photos import cursors, words
+from tagline.photos.lines import clean_keyword
 from tagline.photos.photo import MAX_RANK, MIN_RANK, Kind, Photo, first_rank
 
 Sort = Literal[
@@ -27,7 +27,7 @@ Day = timedelta(days=1)
 _BEFORE_ALL: dict[str, tuple[Any, Any]] = {
     "imported": (-1, 2**62),
     "modified": (-1, 2**62),
-    "name": ("", "\U0010ffff"),
+    "name": ("", "\U0010ffff" * 1024),
 }
 _ORDERS = {"taken_at": "taken", "imported_at": "imported", "last_modified": "modified", "name": "name"}
 
@@ -120,77 +120,91 @@ class Totals:
 TOTALS = web.AppKey("totals", Totals)
 
 
+class _Page(msgspec.Struct, frozen=True):
+    """What a query found: items and ids side by side, and the key that a cursor behind each would have."""
+
+    items: list[str]
+    ids: list[str]
+    keys: list[tuple[Any, int]]
+
+
 async def page(db: Database, totals: Totals, query: ListQuery) -> bytes:
     """A PhotoPage as JSON."""
     filters = await _parameters(db, query)
     if filters is None:
-        return _encode(query, 0, [], None)
+        return _encode(query, 0, _Page([], [], []), None)
     total = await _total(db, totals, filters)
     start = _read_cursor(query.cursor, query.sort) if query.cursor else None
     skip = 0 if start else query.offset
-    backwards = query.sort == "-taken_at" and _is_plain(filters) and skip > total // 2
-    if backwards:
+    used = _used(filters)
+    if query.sort == "-taken_at" and not used and skip > total // 2:
         # A far offset is near the other end: read from there, and turn the page around.
         take = max(0, min(query.limit, total - skip))
-        rows = await db.rows("lists.oldest", shelf=filters["shelf"], rank=MIN_RANK, skip=total - skip - take, take=take)
-        rows.reverse()
-        more = bool(rows) and skip + take < total
+        plain = {"shelf": filters["shelf"], "rank": MIN_RANK}
+        found = _found(await db.row("lists.oldest", skip=total - skip - take, take=take, **plain))
+        found = _Page(found.items[::-1], found.ids[::-1], found.keys[::-1])
+        more = skip + take < total
     else:
-        rows = await _rows(db, query.sort, filters, start, skip, query.limit + 1)
-        more = len(rows) > query.limit
-        rows = rows[: query.limit]
-    cursor = _cursor(query.sort, rows[-1]) if more else None
-    return _encode(query, total, rows, cursor)
+        name, parameters = _query(query.sort, filters, used, start)
+        found = _found(await db.row(name, skip=skip, take=query.limit + 1, **parameters))
+        more = len(found.ids) > query.limit
+    cursor = cursors.write(query.sort, *found.keys[min(query.limit, len(found.keys)) - 1]) if more else None
+    return _encode(query, total, found, cursor)
 
 
-def _encode(query: ListQuery, total: int, rows: list[Row], cursor: str | None) -> bytes:
-    ids = ",".join([f'"{row[2]}"' for row in rows])
-    items = ",".join([row[3] for row in rows])
+_keys = msgspec.json.Decoder(list[tuple[Any, int]]).decode
+
+
+def _found(row: Row | None) -> _Page:
+    if row is None or row[0] is None:
+        return _Page([], [], [])
+    return _Page(row[0].split("\n"), row[1].split(","), _keys(row[2]))
+
+
+def _encode(query: ListQuery, total: int, found: _Page, cursor: str | None) -> bytes:
+    ids = '","'.join(found.ids[: query.limit])
+    listed = f'"{ids}"' if ids else ""
+    items = ",".join(found.items[: query.limit])
     offset = 0 if query.cursor else query.offset
     following = f'"{cursor}"' if cursor else "null"
     return (
-        f'{{"total":{total},"limit":{query.limit},"offset":{offset},"photo_ids":[{ids}],'
+        f'{{"total":{total},"limit":{query.limit},"offset":{offset},"photo_ids":[{listed}],'
         f'"items":[{items}],"next_cursor":{following}}}'
     ).encode()
 
 
-async def _rows(
-    db: Database, sort: Sort, filters: dict[str, Any], start: tuple[Any, int] | None, skip: int, take: int
-) -> list[Row]:
+def _query(
+    sort: Sort, filters: dict[str, Any], used: set[str], start: tuple[Any, int] | None
+) -> tuple[str, dict[str, Any]]:
+    """The query for an order and filters, and what it takes beside `skip` and `take`."""
     descending = sort.startswith("-")
     order = _ORDERS[sort.lstrip("-")]
+    direction = "desc" if descending else "asc"
+    first_rank = MAX_RANK if descending else MIN_RANK
     if order != "taken":
-        first = _BEFORE_ALL[order][descending]
-        key, rank = start or (first, MAX_RANK if descending else MIN_RANK)
-        name = f"lists.by_{order}_{'desc' if descending else 'asc'}"
-        return await db.rows(name, sort_key=key, rank=rank, skip=skip, take=take, **filters)
-    rank = start[1] if start else MAX_RANK if descending else MIN_RANK
-    plain = {"shelf": filters["shelf"], "rank": rank, "skip": skip, "take": take}
-    used = _used(filters)
-    if not descending:
-        if not used:
-            return await db.rows("lists.oldest", **plain)
-        return await db.rows("lists.by_taken_asc", rank=rank, skip=skip, take=take, **filters)
+        key, rank = start or (_BEFORE_ALL[order][descending], first_rank)
+        return f"lists.by_{order}_{direction}", {**filters, "sort_key": key, "rank": rank}
+    rank = start[1] if start else first_rank
+    plain = {"shelf": filters["shelf"], "rank": rank}
     if not used:
-        return await db.rows("lists.newest", **plain)
-    if used == {"untold"} and filters["untold"]:
-        return await db.rows("lists.untold", **plain)
-    if used == {"favourite"} and filters["favourite"]:
-        return await db.rows("lists.favourites", **plain)
-    if used == {"folder"}:
-        return await db.rows("lists.in_folder", folder=filters["folder"], **plain)
-    name = "found_sqlite" if "words" in used else "with_keyword" if "keyword" in used else "by_taken_desc"
-    return await db.rows(f"lists.{name}", rank=rank, skip=skip, take=take, **filters)
+        return ("lists.newest" if descending else "lists.oldest"), plain
+    if descending and used == {"untold"} and filters["untold"]:
+        return "lists.untold", plain
+    if descending and used == {"favourite"} and filters["favourite"]:
+        return "lists.favourites", plain
+    if descending and used == {"folder"}:
+        return "lists.in_folder", {**plain, "folder": filters["folder"]}
+    if descending and "words" in used:
+        return "lists.found", {**filters, "rank": rank}
+    if descending and "keyword" in used:
+        return "lists.with_keyword", {**filters, "rank": rank}
+    return f"lists.by_taken_{direction}", {**filters, "rank": rank}
 
 
 def _used(filters: dict[str, Any]) -> set[str]:
     """The names of the filters that leave something out."""
     neutral = {"shelf": filters["shelf"], "from_rank": MIN_RANK, "to_rank": MAX_RANK}
     return {name for name, value in filters.items() if value != neutral.get(name)}
-
-
-def _is_plain(filters: dict[str, Any]) -> bool:
-    return not _used(filters)
 
 
 _COUNTED_BY_DAY = {"first_day", "last_day", "kind", "favourite", "untold"}
@@ -204,9 +218,14 @@ async def _total(db: Database, totals: Totals, filters: dict[str, Any]) -> int:
         if _used(filters) <= _COUNTED_BY_DAY:
             total = await db.value("lists.count_days", **_by_day(filters))
         else:
-            total = await db.value("lists.count", **filters)
+            total = await db.value("lists.count_found" if _is_rare(filters) else "lists.count", **filters)
         totals.put(key, total, state)
     return int(total)
+
+
+def _is_rare(filters: dict[str, Any]) -> bool:
+    """Whether an index tells what to look at, rather than the whole shelf."""
+    return filters["words"] is not None or filters["keyword"] is not None
 
 
 def _by_day(filters: dict[str, Any]) -> dict[str, Any]:
@@ -221,7 +240,7 @@ async def timeline(db: Database, query: TimelineQuery) -> Timeline:
         if _used(filters) <= _COUNTED_BY_DAY:
             rows = await db.rows("lists.days_counted", **_by_day(filters))
         else:
-            rows = await db.rows("lists.days", **filters)
+            rows = await db.rows("lists.days_found" if _is_rare(filters) else "lists.days", **filters)
     counts: dict[str, int] = {}
     for row in rows:
         day = (date(1970, 1, 1) + row["day"] * Day).isoformat()
@@ -247,7 +266,7 @@ async def _parameters(db: Database, query: Filters) -> dict[str, Any] | None:
         "to_rank": MAX_RANK if to_rank is None else to_rank,
         "first_day": first_day, "last_day": last_day,
         "favourite": query.favourite, "untold": query.untold, "kind": query.kind, "folder": folder,
-        "keyword": query.keyword, "words": match, "south": south, "north": north, "west": west, "east": east,
+        "keyword": None if query.keyword is None else clean_keyword(query.keyword), "words": match, "south": south, "north": north, "west": west, "east": east,
     }  # fmt: skip
 
 
@@ -268,7 +287,8 @@ def _bound(field: str, text: str | None) -> tuple[int | None, int | None]:
     try:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
             return (date.fromisoformat(text) - date(1970, 1, 1)).days, None
-        return None, first_rank(times.from_text(text)[0])
+        # A plus sign that a client forgot to encode arrives as a space.
+        return None, first_rank(times.from_text(re.sub(r" (\d\d:\d\d)$", r"+\1", text))[0])
     except (ValueError, OverflowError):
         raise Invalid(field, "is neither a day such as 2024-07-01 nor a time such as 2024-07-01T16:02:11Z") from None
 
@@ -286,17 +306,8 @@ def _box(text: str | None) -> tuple[float | None, float | None, float | None, fl
     return west, south, east, north
 
 
-def _cursor(sort: Sort, row: Row) -> str:
-    return urlsafe_b64encode(msgspec.json.encode([sort, row[0], row[1]])).decode().rstrip("=")
-
-
 def _read_cursor(cursor: str, sort: Sort) -> tuple[Any, int]:
-    try:
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        made_for, key, rank = msgspec.json.decode(urlsafe_b64decode(padded), type=tuple[Sort, int | str, int])
-    except (ValueError, msgspec.MsgspecError):
-        raise Invalid("cursor", "is not one that this server made") from None
-    in_range = all(MIN_RANK <= number <= MAX_RANK for number in (key, rank) if isinstance(number, int))
-    if made_for != sort or not in_range or isinstance(key, str) != sort.endswith("name"):
-        raise Invalid("cursor", "belongs to another list; start again without it")
+    made_for, key, rank = cursors.read(cursor, tuple[Sort, cursors.Number | str, cursors.Number])
+    if made_for != sort or isinstance(key, str) != sort.endswith("name"):
+        raise Invalid("cursor", "belongs to another order; start again without it")
     return key, rank

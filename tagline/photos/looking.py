@@ -73,13 +73,11 @@ class Looking:
         async with self._local(key) as path:
             return await self._workers.run("digest", urgent=urgent, path=path, grid=os.fsencode(grid))
 
-    async def thumbnails(self, key: str, places: dict[int, Path], image_format: str) -> dict[str, Any]:
+    async def thumbnails(self, key: str, places: dict[int, str], image_format: str) -> dict[str, Any]:
         """Thumbnails from one decode, written to their places; raises WorkerFailed."""
         async with self._local(key) as path:
             wanted = {size: os.fsencode(place) for size, place in places.items()}
-            return await self._workers.run(
-                "thumbnails", urgent=True, path=path, places=wanted, format=image_format
-            )
+            return await self._workers.run("thumbnails", urgent=True, path=path, places=wanted, format=image_format)
 
     @asynccontextmanager
     async def _local(self, key: str) -> AsyncIterator[bytes]:

@@ -1,7 +1,9 @@
 """Pictures: originals and thumbnails, from disk to socket."""
 
 import asyncio
+import os
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -109,10 +111,11 @@ class Pictures:
         if etag in request.headers.get("If-None-Match", ""):
             return web.Response(status=304, headers=headers)
         place = self._thumbs.place(content_hash, query.size, image_format)
-        body = await asyncio.to_thread(_content, place)
+        read = partial(asyncio.get_running_loop().run_in_executor, None, _content, place)
+        body = await read()
         if body is None:
             await self._thumbs.make(row, content_hash, query.size, image_format)
-            body = await asyncio.to_thread(_content, place)
+            body = await read()
         if body is None:
             raise UnsupportedMedia("This photo's pixels cannot be read.", code="broken_image")
         headers["Content-Type"] = f"image/{image_format}"
@@ -135,12 +138,17 @@ def _provisional(row: Row) -> str:
     return f"{row['fingerprint']}-{row['mtime_ns'] or 0:x}"
 
 
-def _content(place: Path) -> bytes | None:
+def _content(place: str) -> bytes | None:
+    """A thumbnail's bytes, by three system calls: the tools of pathlib and io take longer than those."""
     try:
-        # Thumbnails are not flushed to the disk: after a power cut, one may be there and empty.
-        return place.read_bytes() or None
+        descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    try:
+        # Thumbnails are not flushed to the disk: after a power cut, one may be there and empty.
+        return os.read(descriptor, os.fstat(descriptor).st_size) or None
+    finally:
+        os.close(descriptor)
 
 
 PICTURES = web.AppKey("pictures", Pictures)

@@ -11,7 +11,7 @@ from tagline.api import Example, Json, PhotoId, Uuid, Version, api, identity, mo
 from tagline.changes import HUB
 from tagline.config import CONFIG
 from tagline.db import DB, Row
-from tagline.errors import NotFound, Unavailable
+from tagline.errors import DiskFull, NotFound, Unavailable
 from tagline.jobs import JOBS
 from tagline.photos import albums, deleting, lines, lists, untold
 from tagline.photos.digest import DIGESTER, Digester
@@ -169,7 +169,7 @@ async def restore_photo(request: web.Request, photo_id: PhotoId) -> Json[Photo]:
 @routes.get("/albums")
 @api(
     errors=(422,),
-    example=Example(answer={"total": 1, "limit": 50, "items": [{"id": "6f1e…", "title": "07", "folder": "2024/07/", "read_only": True, "photos": 12, "first_at": "2024-07-01T14:02:11.000000Z", "last_at": "2024-07-30T10:00:00.000000Z"}], "next_cursor": None}),
+    example=Example(answer={"total": 1, "limit": 50, "offset": 0, "items": [{"id": "6f1e…", "title": "07", "folder": "2024/07/", "read_only": True, "photos": 12, "first_at": "2024-07-01T14:02:11.000000Z", "last_at": "2024-07-30T10:00:00.000000Z"}], "next_cursor": None}),
 )  # fmt: skip
 async def list_albums(request: web.Request, query: albums.AlbumQuery) -> albums.AlbumPage:
     """Albums: the library's folders, which cannot be edited here."""
@@ -188,12 +188,12 @@ async def get_album(request: web.Request, album_id: Uuid) -> albums.Album:
     errors=(422,),
     example=Example(
         query={"prefix": "la"},
-        answer={"limit": 50, "items": [{"keyword": "lake", "count": 12}], "next_cursor": None},
+        answer={"total": 1, "limit": 50, "offset": 0, "items": [{"keyword": "lake", "count": 12}], "next_cursor": None},
     ),
 )
 async def list_keywords(request: web.Request, query: albums.KeywordQuery) -> albums.KeywordPage:
     """Keywords with how many photos have them."""
-    return await albums.keywords(request.app[DB], query)
+    return await albums.keywords(request.app[DB], request.app[TOTALS], query)
 
 
 @routes.post("/rescan")
@@ -227,8 +227,9 @@ async def rescan(request: web.Request, query: RescanQuery) -> Json[ScanResult]:
         return Json(body, {"Location": f"/api/jobs/{job_id}", "Preference-Applied": "respond-async"}, status=202)
     job = await jobs.ended(job_id)
     if job.state != "succeeded":
-        code = job.result if isinstance(job.result, str) else "scan_failed"
-        raise Unavailable(job.error or "The scan was cancelled.", code=code)
+        why = job.error or "The scan was cancelled."
+        code = msgspec.json.decode(job.result) if job.result else "scan_failed"
+        raise DiskFull(why) if code == DiskFull.code else Unavailable(why, code=code)
     return Json(msgspec.json.encode(job.result))
 
 

@@ -15,8 +15,9 @@ from collections.abc import AsyncIterator
 import msgspec
 from aiohttp import web
 
+from tagline import times
 from tagline.config import Config
-from tagline.db import Database
+from tagline.db import Database, Row
 from tagline.jobs import Jobs, Running
 from tagline.photos import importing
 from tagline.photos.comparing import BEYOND, Comparison, comparison
@@ -130,6 +131,7 @@ class _Scan:
         self._compared = compared
         self._result = result
         self._job = job
+        self._began = times.now()
         # Folders that could not be read: what lies below is unknown, not gone.
         self._unknown: list[str] = []
 
@@ -239,17 +241,18 @@ class _Scan:
             )
         same, different, homeless = set(found.same), set(found.different), set(found.homeless)
         for candidate in outcome.candidates:
-            is_there = candidate["has_file"] and await self._is_as_known(candidate["object_key"])
+            at_home = await self._storage.stat(candidate["object_key"])
+            is_as_known = at_home is not None and _is_as_known(at_home, candidate)
             hashed = candidate["content_hash"]
-            if hashed is None and is_there:
+            if hashed is None and is_as_known:
                 hashed = await self._looking.sha256_of(candidate["object_key"])
             # A file that has gone before it was ever hashed is known by its fingerprint alone.
-            if hashed in (None, sha256):
-                same.add(candidate["id"])
-                if not is_there:
-                    homeless.add(candidate["id"])
-            else:
+            if hashed not in (None, sha256):
                 different.add(candidate["id"])
+                continue
+            same.add(candidate["id"])
+            if not is_as_known and (at_home is None or await self._looking.sha256(at_home) != sha256):
+                homeless.add(importing.home(candidate))
         return msgspec.structs.replace(
             found,
             sha256=sha256,
@@ -257,15 +260,6 @@ class _Scan:
             different=frozenset(different),
             homeless=frozenset(homeless),
         )
-
-    async def _is_as_known(self, path: str) -> bool:
-        """Whether the file at a photo's path is the one that the photo was made from."""
-        entry = await self._storage.stat(path)
-        known = await self._db.row("library.file", path=path)
-        return (
-            entry is not None and known is not None
-            and (entry.size, entry.mtime_ns) == (known["size"], known["mtime_ns"])
-        )  # fmt: skip
 
     def _count(self, outcomes: list[Outcome]) -> None:
         result = self._result
@@ -302,7 +296,9 @@ class _Scan:
                 lost = [
                     (row["path"], row["photo_id"]) for row in rows if not row["path"].startswith(tuple(self._unknown))
                 ]
-                self._result.missing += await self._db.write(importing.lose_paths, lost)
+                await self._db.write(importing.lose_paths, lost)
+        # Those count as well whose file was overwritten by another.
+        self._result.missing = await self._compared.number("lost_since", at=self._began)
 
     async def count_others(self) -> None:
         """Count what is no photo, and tell again of what could not be read and has not changed since."""
@@ -315,6 +311,12 @@ class _Scan:
     async def _progress(self, done: int, total: int | None, message: str, *, now: bool = False) -> None:
         if self._job:
             await self._job.progress(done, total, message, now=now)
+
+
+def _is_as_known(entry: Entry, candidate: Row) -> bool:
+    """Whether the file at a photo's path is the one that was last seen there."""
+    seen = candidate["file_size"], candidate["file_mtime_ns"], candidate["file_inode"]
+    return (entry.size, entry.mtime_ns, entry.inode) == seen
 
 
 SCANNER = web.AppKey("scanner", Scanner)

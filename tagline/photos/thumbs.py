@@ -37,9 +37,9 @@ class Thumbs:
         self._added = 0
         self._making_room: asyncio.Task[None] | None = None
 
-    def place(self, content_hash: str, size: int, image_format: str = "webp") -> Path:
+    def place(self, content_hash: str, size: int, image_format: str = "webp") -> str:
         """Where a thumbnail lies, if it has been made."""
-        return self._root / str(size) / content_hash[:2] / (content_hash + ENDINGS[image_format])
+        return f"{self._root}/{size}/{content_hash[:2]}/{content_hash}{ENDINGS[image_format]}"
 
     def part(self, photo_id: str) -> Path:
         """Where the grid's thumbnail is written while nobody knows its content's hash yet."""
@@ -68,7 +68,9 @@ class Thumbs:
     async def _make(self, row: Row, content_hash: str, size: int, image_format: str) -> None:
         """All sizes up to the one that is asked for, as far as they are not there."""
         places = {each: self.place(content_hash, each, image_format) for each in SIZES if each <= size}
-        missing = await asyncio.to_thread(lambda: {each: place for each, place in places.items() if not _is_made(place)})
+        missing = await asyncio.to_thread(
+            lambda: {each: place for each, place in places.items() if not _is_made(place)}
+        )
         if not missing:
             return
         if await asyncio.to_thread(_free, self._root) < self._reserve:
@@ -77,7 +79,7 @@ class Thumbs:
             await self._looking.thumbnails(row["object_key"], missing, image_format)
         except WorkerFailed as failure:
             raise _problem(failure.code, failure.detail) from failure
-        made = await asyncio.to_thread(lambda: sum(place.stat().st_size for place in missing.values()))
+        made = await asyncio.to_thread(lambda: sum(os.stat(place).st_size for place in missing.values()))
         self._note(made)
 
     def _note(self, added: int) -> None:
@@ -114,17 +116,17 @@ def _problem(code: str, detail: str) -> Exception:
     return UnsupportedMedia(detail, code=code)
 
 
-def _move(part: Path, place: Path) -> int:
-    place.parent.mkdir(parents=True, exist_ok=True)
+def _move(part: Path, place: str) -> int:
+    os.makedirs(os.path.dirname(place), exist_ok=True)
     size = part.stat().st_size
     part.replace(place)
     return size
 
 
-def _is_made(place: Path) -> bool:
+def _is_made(place: str) -> bool:
     """Whether a thumbnail is there, and not the empty file that a power cut may leave."""
     try:
-        return place.stat().st_size > 0
+        return os.stat(place).st_size > 0
     except FileNotFoundError:
         return False
 

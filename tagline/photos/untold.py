@@ -1,12 +1,12 @@
 """The queue of photos that still have no line, in groups that one line may cover."""
 
 from datetime import date, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from tagline.db import Database, Row
-from tagline.errors import Invalid
+from tagline.photos import cursors
 from tagline.photos.photo import MAX_RANK, Photo
 
 # Photos of one day of which each was taken at most so long (µs) after the one before belong together.
@@ -49,7 +49,7 @@ class Untold(msgspec.Struct):
 
 async def untold(db: Database, query: UntoldQuery) -> bytes:
     """An Untold as JSON."""
-    before = _read_cursor(query.cursor) if query.cursor else MAX_RANK
+    before = cursors.read(query.cursor, tuple[Literal["untold"], cursors.Number])[1] if query.cursor else MAX_RANK
     rows = await db.rows("untold.page", before=before, take=query.limit + 1)
     bursts = _bursts(rows)
     more = len(rows) > query.limit
@@ -57,7 +57,7 @@ async def untold(db: Database, query: UntoldQuery) -> bytes:
         # The last burst may go on behind the page: it opens the next one, unless it is all that there is.
         bursts = bursts[:-1] if len(bursts) > 1 else [rows[: query.limit]]
     years = await _years(db)
-    last = bursts[-1][-1]["taken_rank"] if more else None
+    cursor = cursors.write("untold", bursts[-1][-1]["taken_rank"]) if more else None
     groups = b",".join(_group(burst) for burst in bursts)
     return (
         b'{"total":%d,"groups":[' % sum(year.untold for year in years)
@@ -65,7 +65,7 @@ async def untold(db: Database, query: UntoldQuery) -> bytes:
         + b'],"years":'
         + msgspec.json.encode(years)
         + b',"next_cursor":'
-        + (b"null" if last is None else b'"%d"' % last)
+        + msgspec.json.encode(cursor)
         + b"}"
     )
 
@@ -106,9 +106,3 @@ async def _years(db: Database) -> list[Year]:
         year.photos += row["photos"]
         year.untold += row["untold"]
     return [years[number] for number in sorted(years, reverse=True)]
-
-
-def _read_cursor(cursor: str) -> int:
-    if not cursor.lstrip("-").isdecimal() or abs(int(cursor)) > MAX_RANK:
-        raise Invalid("cursor", "is not one that this server made")
-    return int(cursor)

@@ -72,8 +72,8 @@ def _spread(character: str) -> str:
     # Variation selectors only say how the character before looks.
     if "\ufe00" <= character <= "\ufe0f":
         return ""
-    # Emoji go by their number, since SQLite knows those of Unicode 6 only.
-    if category == "So":
+    # Emoji go by their number, since SQLite knows those of Unicode 6 only, and Python not yet the newest.
+    if category == "So" or (category == "Cn" and "\U0001f000" <= character <= "\U0001faff"):
         return f" u{ord(character):x} "
     return character if category[0] in _WORD_CATEGORIES else " "
 
