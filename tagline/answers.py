@@ -56,7 +56,8 @@ async def answers(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         try:
             response = await handler(request)
-        except asyncio.CancelledError:
+        except web.HTTPRedirection as redirection:
+            status = redirection.status
             raise
         except Exception as error:
             response = _error_response(request, error, request_id)
@@ -72,8 +73,6 @@ async def answers(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _error_response(request: web.Request, error: Exception, request_id: str) -> web.StreamResponse:
-    if isinstance(error, web.HTTPException) and error.status < 400:
-        return error
     problem = _as_problem(error)
     if problem.status == 500:
         log.error("request %s failed", request_id, exc_info=error)

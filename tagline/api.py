@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
+from aiohttp.web_protocol import RequestPayloadError
 
 from tagline.changes import Actor
 from tagline.errors import BadRequest, Denied, Invalid, TooLarge, UnsupportedMedia
@@ -227,7 +228,10 @@ async def _body(request: web.Request, decode: Callable[[bytes], Any], optional: 
         raise UnsupportedMedia("Send the body as JSON, with Content-Type: application/json.")
     if (request.content_length or 0) > JSON_LIMIT:
         raise TooLarge("The request's body is larger than 1 MiB.")
-    raw = await request.read()
+    try:
+        raw = await request.read()
+    except RequestPayloadError as error:
+        raise BadRequest("The body is not what its Content-Encoding or Transfer-Encoding says.") from error
     if optional and not raw.strip():
         return None
     try:

@@ -4,11 +4,12 @@
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -154,10 +155,10 @@ def _path(text: str) -> Path | None:
 def _database(text: str) -> Path | None:
     if not text:
         return None
-    url = urlsplit(text)
-    if url.scheme != "sqlite" or not url.path.strip("/") or url.netloc:
+    url = re.fullmatch(r"sqlite:///(/?[^/?#][^?#]*)", text)
+    if not url:
         raise ValueError(f"{text!r} is not of the form sqlite:///relative/path.db or sqlite:////absolute/path.db")
-    return Path(os.path.abspath(unquote(url.path)[1:]))
+    return Path(os.path.abspath(unquote(url[1])))
 
 
 def _backend(text: str) -> str:
@@ -168,8 +169,7 @@ def _backend(text: str) -> str:
 def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
     for origin in origins:
-        url = urlsplit(origin)
-        if url.scheme not in ("http", "https") or not url.netloc or url.path or url.query:
+        if not re.fullmatch(r"https?://(\[[0-9a-fA-F:.]+\]|[^][/?#@:*\s]+)(:[0-9]+)?", origin):
             raise ValueError(f"{origin!r} is not an origin such as https://photos.example:8443")
     return origins
 

@@ -68,6 +68,7 @@ Work = Callable[[Running], Awaitable[Any]]
 class _Kind(msgspec.Struct, frozen=True):
     work: Work
     tries: int
+    again: bool
 
 
 class Jobs:
@@ -77,13 +78,17 @@ class Jobs:
         self._db = db
         self._kinds: dict[str, _Kind] = {}
         self._running: dict[str, tuple[str, asyncio.Task[None]]] = {}
+        self._again: set[str] = set()
         self._waiting: dict[str, set[asyncio.Future[Problem | None]]] = {}
         self._wake = asyncio.Event()
         self._dispatcher: asyncio.Task[None] | None = None
 
-    def register(self, kind: str, work: Work, *, tries: int = 1) -> None:
-        """Say how jobs of a kind are done, and how often they are tried."""
-        self._kinds[kind] = _Kind(work, tries)
+    def register(self, kind: str, work: Work, *, tries: int = 1, again: bool = False) -> None:
+        """Say how jobs of a kind are done, and how often they are tried.
+
+        With `again`, one that is asked for while it runs is run once more, since what it looked at may have grown.
+        """
+        self._kinds[kind] = _Kind(work, tries, again)
 
     async def start(self) -> None:
         """Begin to run jobs, those first that were running when the service ended."""
@@ -103,6 +108,8 @@ class Jobs:
     async def add(self, kind: str, payload: Any = None, actor: Actor = SERVICE) -> str:
         """Queue a job and give its id: for single kinds that of the one that is open already, if there is one."""
         job_id: str = await self._db.write(add, kind, payload, actor)
+        if job_id in self._running and self._kinds[kind].again:
+            self._again.add(job_id)
         self._wake.set()
         return job_id
 
@@ -169,6 +176,8 @@ class Jobs:
             while True:
                 try:
                     await self._db.write(end)
+                    if job_id in self._again:
+                        await self.add(claimed["kind"])
                     return
                 except Problem as problem:
                     # Until its end is written it counts as running; who waits for it is told why at once.
@@ -177,6 +186,7 @@ class Jobs:
                     await asyncio.sleep(TRY_AGAIN_SECONDS)
         finally:
             self._running.pop(job_id, None)
+            self._again.discard(job_id)
             self._tell(job_id)
             self._wake.set()
 

@@ -28,7 +28,8 @@ _SECONDS_TO_DIE: Final = 0.8
 class WorkerFailed(Exception):
     """A request was not fulfilled.
 
-    `code`: worker_crashed, worker_timeout, workers_closed, out_of_memory, or what the worker itself said.
+    `code`: worker_crashed, worker_not_started, worker_timeout, workers_closed, out_of_memory, or what the worker
+    itself said.
     `detail` is one sentence for people.
     """
 
@@ -201,7 +202,7 @@ class Workers:
                 start_new_session=True,
             )
         except OSError as error:
-            raise WorkerFailed("worker_crashed", "A worker process could not be started.") from error
+            raise WorkerFailed("worker_not_started", "A worker process could not be started.") from error
 
 
 def _closed() -> WorkerFailed:

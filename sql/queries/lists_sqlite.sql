@@ -1,6 +1,7 @@
 -- Pages of the library as lists. Every query gives one row more than a page has, so that the caller knows
--- whether there is another; `item` is the photo as JSON, built when it was written. A page is one row, items joined
--- by line feeds (JSON has none inside): fetching 51 rows one by one costs Python three times as much. Each order has its index, and
+-- whether there is another; `item` is the photo as JSON, built when it was written. A page is one row of
+-- bytes, as the inside of JSON arrays, items with a line feed between them since JSON has none inside: fetching 51
+-- rows one by one, and joining them, costs Python four times as much. Each order has its index, and
 -- a cursor starts right behind the last row that was seen (keyset): a page costs the same however deep it lies.
 --
 -- First the usual views, straight from an index; then every combination of filters in every order, where a filter
@@ -8,8 +9,9 @@
 
 -- name: newest(shelf, rank, skip, take)
 -- A shelf by capture time, newest first: the grid. Index photos_taken.
-select group_concat(item, char(10)) as items, group_concat(id) as ids,
-    json_group_array(json_array(sort_key, taken_rank)) as keys
+select cast(group_concat(item, ',' || char(10)) as blob) as items,
+    cast(group_concat('"' || id || '"') as blob) as ids,
+    cast(group_concat(json_array(sort_key, taken_rank), char(10)) as blob) as keys
 from (
     select taken_rank as sort_key, taken_rank, id, item
     from photos
@@ -20,8 +22,9 @@ from (
 
 -- name: oldest(shelf, rank, skip, take)
 -- The same, oldest first; also the short way to a far offset. Index photos_taken.
-select group_concat(item, char(10)) as items, group_concat(id) as ids,
-    json_group_array(json_array(sort_key, taken_rank)) as keys
+select cast(group_concat(item, ',' || char(10)) as blob) as items,
+    cast(group_concat('"' || id || '"') as blob) as ids,
+    cast(group_concat(json_array(sort_key, taken_rank), char(10)) as blob) as keys
 from (
     select taken_rank as sort_key, taken_rank, id, item
     from photos
@@ -32,8 +35,9 @@ from (
 
 -- name: untold(shelf, rank, skip, take)
 -- Those that still have no line, newest first. Index photos_untold.
-select group_concat(item, char(10)) as items, group_concat(id) as ids,
-    json_group_array(json_array(sort_key, taken_rank)) as keys
+select cast(group_concat(item, ',' || char(10)) as blob) as items,
+    cast(group_concat('"' || id || '"') as blob) as ids,
+    cast(group_concat(json_array(sort_key, taken_rank), char(10)) as blob) as keys
 from (
     select taken_rank as sort_key, taken_rank, id, item
     from photos
@@ -44,8 +48,9 @@ from (
 
 -- name: favourites(shelf, rank, skip, take)
 -- The favourites, newest first. Index photos_favourite.
-select group_concat(item, char(10)) as items, group_concat(id) as ids,
-    json_group_array(json_array(sort_key, taken_rank)) as keys
+select cast(group_concat(item, ',' || char(10)) as blob) as items,
+    cast(group_concat('"' || id || '"') as blob) as ids,
+    cast(group_concat(json_array(sort_key, taken_rank), char(10)) as blob) as keys
 from (
     select taken_rank as sort_key, taken_rank, id, item
     from photos
@@ -56,8 +61,9 @@ from (
 
 -- name: in_folder(shelf, folder, rank, skip, take)
 -- One folder, newest first. Index photos_folder.
-select group_concat(item, char(10)) as items, group_concat(id) as ids,
-    json_group_array(json_array(sort_key, taken_rank)) as keys
+select cast(group_concat(item, ',' || char(10)) as blob) as items,
+    cast(group_concat('"' || id || '"') as blob) as ids,
+    cast(group_concat(json_array(sort_key, taken_rank), char(10)) as blob) as keys
 from (
     select taken_rank as sort_key, taken_rank, id, item
     from photos
@@ -69,8 +75,9 @@ from (
 -- name: found(shelf, rank, skip, take, from_rank, to_rank, first_day, last_day, favourite, untold, kind, folder, keyword, words, south, north, west, east)
 -- What a search finds, newest first. The search index gives row ids, which are ranks, in order: nothing is sorted,
 -- and a common word costs no more than a rare one.
-select group_concat(item, char(10)) as items, group_concat(id) as ids,
-    json_group_array(json_array(sort_key, taken_rank)) as keys
+select cast(group_concat(item, ',' || char(10)) as blob) as items,
+    cast(group_concat('"' || id || '"') as blob) as ids,
+    cast(group_concat(json_array(sort_key, taken_rank), char(10)) as blob) as keys
 from (
     select taken_rank as sort_key, taken_rank, id, item
     from search
@@ -89,8 +96,9 @@ from (
 
 -- name: with_keyword(shelf, rank, skip, take, from_rank, to_rank, first_day, last_day, favourite, untold, kind, folder, keyword, words, south, north, west, east)
 -- What has a keyword, newest first. The keyword index is in that order.
-select group_concat(item, char(10)) as items, group_concat(id) as ids,
-    json_group_array(json_array(sort_key, taken_rank)) as keys
+select cast(group_concat(item, ',' || char(10)) as blob) as items,
+    cast(group_concat('"' || id || '"') as blob) as ids,
+    cast(group_concat(json_array(sort_key, taken_rank), char(10)) as blob) as keys
 from (
     select photos.taken_rank as sort_key, photos.taken_rank, id, item
     from photo_keywords
@@ -109,8 +117,9 @@ from (
 
 -- name: by_taken_desc(shelf, rank, skip, take, from_rank, to_rank, first_day, last_day, favourite, untold, kind, folder, keyword, words, south, north, west, east)
 -- By capture time, newest first. Index photos_taken.
-select group_concat(item, char(10)) as items, group_concat(id) as ids,
-    json_group_array(json_array(sort_key, taken_rank)) as keys
+select cast(group_concat(item, ',' || char(10)) as blob) as items,
+    cast(group_concat('"' || id || '"') as blob) as ids,
+    cast(group_concat(json_array(sort_key, taken_rank), char(10)) as blob) as keys
 from (
     select taken_rank as sort_key, taken_rank, id, item
     from photos
@@ -129,8 +138,9 @@ from (
 
 -- name: by_taken_asc(shelf, rank, skip, take, from_rank, to_rank, first_day, last_day, favourite, untold, kind, folder, keyword, words, south, north, west, east)
 -- By capture time, oldest first. Index photos_taken.
-select group_concat(item, char(10)) as items, group_concat(id) as ids,
-    json_group_array(json_array(sort_key, taken_rank)) as keys
+select cast(group_concat(item, ',' || char(10)) as blob) as items,
+    cast(group_concat('"' || id || '"') as blob) as ids,
+    cast(group_concat(json_array(sort_key, taken_rank), char(10)) as blob) as keys
 from (
     select taken_rank as sort_key, taken_rank, id, item
     from photos
@@ -149,8 +159,9 @@ from (
 
 -- name: by_imported_desc(shelf, sort_key, rank, skip, take, from_rank, to_rank, first_day, last_day, favourite, untold, kind, folder, keyword, words, south, north, west, east)
 -- By arrival in the library, newest first. Index photos_imported.
-select group_concat(item, char(10)) as items, group_concat(id) as ids,
-    json_group_array(json_array(sort_key, taken_rank)) as keys
+select cast(group_concat(item, ',' || char(10)) as blob) as items,
+    cast(group_concat('"' || id || '"') as blob) as ids,
+    cast(group_concat(json_array(sort_key, taken_rank), char(10)) as blob) as keys
 from (
     select imported_at as sort_key, taken_rank, id, item
     from photos
@@ -169,8 +180,9 @@ from (
 
 -- name: by_imported_asc(shelf, sort_key, rank, skip, take, from_rank, to_rank, first_day, last_day, favourite, untold, kind, folder, keyword, words, south, north, west, east)
 -- By arrival in the library, oldest first. Index photos_imported.
-select group_concat(item, char(10)) as items, group_concat(id) as ids,
-    json_group_array(json_array(sort_key, taken_rank)) as keys
+select cast(group_concat(item, ',' || char(10)) as blob) as items,
+    cast(group_concat('"' || id || '"') as blob) as ids,
+    cast(group_concat(json_array(sort_key, taken_rank), char(10)) as blob) as keys
 from (
     select imported_at as sort_key, taken_rank, id, item
     from photos
@@ -189,8 +201,9 @@ from (
 
 -- name: by_modified_desc(shelf, sort_key, rank, skip, take, from_rank, to_rank, first_day, last_day, favourite, untold, kind, folder, keyword, words, south, north, west, east)
 -- By the last edit, newest first. Index photos_modified.
-select group_concat(item, char(10)) as items, group_concat(id) as ids,
-    json_group_array(json_array(sort_key, taken_rank)) as keys
+select cast(group_concat(item, ',' || char(10)) as blob) as items,
+    cast(group_concat('"' || id || '"') as blob) as ids,
+    cast(group_concat(json_array(sort_key, taken_rank), char(10)) as blob) as keys
 from (
     select last_modified as sort_key, taken_rank, id, item
     from photos
@@ -209,8 +222,9 @@ from (
 
 -- name: by_modified_asc(shelf, sort_key, rank, skip, take, from_rank, to_rank, first_day, last_day, favourite, untold, kind, folder, keyword, words, south, north, west, east)
 -- By the last edit, oldest first. Index photos_modified.
-select group_concat(item, char(10)) as items, group_concat(id) as ids,
-    json_group_array(json_array(sort_key, taken_rank)) as keys
+select cast(group_concat(item, ',' || char(10)) as blob) as items,
+    cast(group_concat('"' || id || '"') as blob) as ids,
+    cast(group_concat(json_array(sort_key, taken_rank), char(10)) as blob) as keys
 from (
     select last_modified as sort_key, taken_rank, id, item
     from photos
@@ -229,8 +243,9 @@ from (
 
 -- name: by_name_desc(shelf, sort_key, rank, skip, take, from_rank, to_rank, first_day, last_day, favourite, untold, kind, folder, keyword, words, south, north, west, east)
 -- By path, backwards. Index photos_name.
-select group_concat(item, char(10)) as items, group_concat(id) as ids,
-    json_group_array(json_array(sort_key, taken_rank)) as keys
+select cast(group_concat(item, ',' || char(10)) as blob) as items,
+    cast(group_concat('"' || id || '"') as blob) as ids,
+    cast(group_concat(json_array(sort_key, taken_rank), char(10)) as blob) as keys
 from (
     select object_key as sort_key, taken_rank, id, item
     from photos
@@ -249,8 +264,9 @@ from (
 
 -- name: by_name_asc(shelf, sort_key, rank, skip, take, from_rank, to_rank, first_day, last_day, favourite, untold, kind, folder, keyword, words, south, north, west, east)
 -- By path, from a to z. Index photos_name.
-select group_concat(item, char(10)) as items, group_concat(id) as ids,
-    json_group_array(json_array(sort_key, taken_rank)) as keys
+select cast(group_concat(item, ',' || char(10)) as blob) as items,
+    cast(group_concat('"' || id || '"') as blob) as ids,
+    cast(group_concat(json_array(sort_key, taken_rank), char(10)) as blob) as keys
 from (
     select object_key as sort_key, taken_rank, id, item
     from photos

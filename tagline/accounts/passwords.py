@@ -1,7 +1,7 @@
 """Passwords: argon2id, outside the event loop and a few at a time.
 
 A thread and not a worker process: argon2 releases the GIL, and behind a hostile photo a sign-in would wait
-(docs/decisions/0003).
+(docs/decisions/0004).
 """
 
 import asyncio

@@ -1,5 +1,6 @@
 """Albums and keywords: the library by folder and by what people call things."""
 
+from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
@@ -9,7 +10,8 @@ from tagline.db import Database, Row
 from tagline.errors import NotFound
 from tagline.photos import cursors
 from tagline.photos.lines import MAX_KEYWORD, clean_keyword
-from tagline.photos.lists import Limit, Offset, Totals
+from tagline.photos.lists import Limit, Offset
+from tagline.photos.memo import Memo
 
 
 class AlbumQuery(msgspec.Struct, frozen=True):
@@ -92,17 +94,14 @@ def _album(row: Row) -> Album:
     return Album(row["id"], row["title"], row["folder"], True, row["photos"], first_at, last_at)
 
 
-async def keywords(db: Database, totals: Totals, query: KeywordQuery) -> KeywordPage:
+async def keywords(db: Database, memo: Memo, query: KeywordQuery) -> KeywordPage:
     """Keywords with their counts."""
     after, skip = "", query.offset
     if query.cursor:
         after, skip = cursors.read(query.cursor, tuple[Literal["keywords"], str])[1], 0
     prefix = clean_keyword(query.prefix)
     span = {"first": prefix, "last": prefix + "\U0010ffff" * MAX_KEYWORD}
-    state, total = totals.state, totals.get(("keywords", prefix))
-    if total is None:
-        total = int(await db.value("photos.keywords_total", **span))
-        totals.put(("keywords", prefix), total, state)
+    total = await memo.get(("keywords", prefix), partial(db.value, "photos.keywords_total", **span))
     rows = await db.rows("photos.keywords", after=after, skip=skip, take=query.limit + 1, **span)
     items = [Keyword(row["keyword"], row["photos"]) for row in rows[: query.limit]]
     cursor = cursors.write("keywords", items[-1].keyword) if len(rows) > query.limit else None

@@ -1,5 +1,6 @@
 """What a walk found, held against what the library knows: in temporary tables on disk, so that memory stays the same."""
 
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,7 +9,7 @@ from urllib.parse import quote
 
 import aiosqlite
 
-from tagline.db import Row, queries
+from tagline.db import Row, queries, trouble
 from tagline.storage.provider import Entry
 
 # Behind every path: the upper end of "everything".
@@ -60,5 +61,7 @@ async def comparison(database: Path) -> AsyncIterator[Comparison]:
             await connection.execute_fetchall(f"pragma {pragma}")
         await connection.execute_fetchall(queries()["scan.make_seen"])
         yield Comparison(connection)
+    except sqlite3.Error as error:
+        raise trouble(error) from error
     finally:
         await connection.close()

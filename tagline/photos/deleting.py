@@ -25,7 +25,9 @@ async def delete_for_good(db: Database, storage: Storage, looking: Looking, who:
             "The library is read-only; the photo can go to the trash, but its file stays.",
             code="read_only_library",
         )
-    sha256 = photo["sha256"] or await looking.sha256_of(photo["object_key"])
+    sha256 = photo["sha256"]
+    if paths and not sha256:
+        sha256 = await looking.sha256_of(paths[0])
     for path in paths:
         await storage.delete(path)
     await db.write(_bury, who, photo_id, sha256)

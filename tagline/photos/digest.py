@@ -15,6 +15,7 @@ from tagline.changes import SERVICE, record
 from tagline.db import Database, Row, Tx
 from tagline.errors import DiskFull, Gone, Unavailable
 from tagline.jobs import Running
+from tagline.photos.importing import PASSING
 from tagline.photos.looking import Looking
 from tagline.photos.photo import MAX_RANK, modified
 from tagline.photos.thumbs import Thumbs
@@ -136,7 +137,7 @@ class Digester:
         except Gone:
             return None
         except WorkerFailed as failure:
-            if failure.code in ("not_readable", "still_being_written", "workers_closed"):
+            if failure.code in PASSING:
                 return None
             if failure.code == "disk_full":
                 raise DiskFull(

@@ -19,6 +19,9 @@ ALBUMS = uuid.UUID("5bd1b5a4-64b9-4d5c-8a86-21b3f0f1b7a4")
 Fate = Literal["imported", "updated", "touched", "moved", "found", "duplicate", "skipped", "error", "verify"]
 
 
+# Faults of the moment and not of the file: nothing is written down, and the next scan tries again.
+PASSING = frozenset({"still_being_written", "not_readable", "file_missing", "workers_closed", "worker_not_started"})
+
 # A photo's id and path, and the time and inode of its file as last seen. Where another file of the same content has
 # become its home meanwhile, it is another home.
 Home = tuple[str, str, int | None, int | None]
@@ -101,7 +104,7 @@ def _match(candidates: list[Row], found: Found) -> Row | None:
 def _no_photo(tx: Tx, found: Found, photo_id: str | None) -> Outcome:
     """Something that is no photo, or none that can be read. A photo that was at this path keeps its row."""
     code, detail = found.answer.get("error", "skipped"), found.answer.get("detail")
-    if code in ("still_being_written", "not_readable"):
+    if code in PASSING:
         return Outcome(found, "error", photo_id)
     if photo_id:
         lose_path(tx, found.entry.key, photo_id)

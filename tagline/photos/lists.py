@@ -1,19 +1,17 @@
 """Lists of photos: filters, orders, pages by cursor or offset, totals, and the timeline."""
 
 import re
-from collections import OrderedDict
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
-from aiohttp import web
 
 from tagline import times
-from tagline.changes import Change
 from tagline.db import Database, Row
 from tagline.errors import Invalid
 from tagline.photos import cursors, words
 from tagline.photos.lines import clean_keyword
+from tagline.photos.memo import Memo
 from tagline.photos.photo import MAX_RANK, MIN_RANK, Kind, Photo, first_rank
 
 Sort = Literal[
@@ -89,88 +87,56 @@ class Timeline(msgspec.Struct):
     items: list[Count]
 
 
-class Totals:
-    """Totals by filters, kept until a photo changes: pages of one list share one count."""
-
-    MOST = 256
-
-    def __init__(self) -> None:
-        self._totals: OrderedDict[Any, int] = OrderedDict()
-        # Counts that began before a change are not kept after it.
-        self.state = 0
-
-    def get(self, key: Any) -> int | None:
-        """The total under these filters, if the library is as it was counted."""
-        return self._totals.get(key)
-
-    def put(self, key: Any, total: int, state: int) -> None:
-        """Keep a total that was counted since `state`."""
-        if state == self.state:
-            self._totals[key] = total
-            if len(self._totals) > self.MOST:
-                self._totals.popitem(last=False)
-
-    def forget(self, changes: list[Change]) -> None:
-        """Listen to the change feed."""
-        if any(change.entity == "photo" for change in changes):
-            self.state += 1
-            self._totals.clear()
-
-
-TOTALS = web.AppKey("totals", Totals)
-
-
-class _Page(msgspec.Struct, frozen=True):
-    """What a query found: items and ids side by side, and the key that a cursor behind each would have."""
-
-    items: list[str]
-    ids: list[str]
-    keys: list[tuple[Any, int]]
-
-
-async def page(db: Database, totals: Totals, query: ListQuery) -> bytes:
+async def page(db: Database, memo: Memo, query: ListQuery) -> bytes:
     """A PhotoPage as JSON."""
     filters = await _parameters(db, query)
     if filters is None:
-        return _encode(query, 0, _Page([], [], []), None)
-    total = await _total(db, totals, filters)
+        return _encode(query, 0, b"", b"", None)
+    total = await _total(db, memo, filters)
     start = _read_cursor(query.cursor, query.sort) if query.cursor else None
     skip = 0 if start else query.offset
     used = _used(filters)
     if query.sort == "-taken_at" and not used and skip > total // 2:
-        # A far offset is near the other end: read from there, and turn the page around.
-        take = max(0, min(query.limit, total - skip))
-        plain = {"shelf": filters["shelf"], "rank": MIN_RANK}
-        found = _found(await db.row("lists.oldest", skip=total - skip - take, take=take, **plain))
-        found = _Page(found.items[::-1], found.ids[::-1], found.keys[::-1])
-        more = skip + take < total
-    else:
-        name, parameters = _query(query.sort, filters, used, start)
-        found = _found(await db.row(name, skip=skip, take=query.limit + 1, **parameters))
-        more = len(found.ids) > query.limit
-    cursor = cursors.write(query.sort, *found.keys[min(query.limit, len(found.keys)) - 1]) if more else None
-    return _encode(query, total, found, cursor)
+        return await _far_page(db, query, total, filters["shelf"])
+    name, parameters = _query(query.sort, filters, used, start)
+    items, ids, keys = await _found(db, name, skip=skip, take=query.limit + 1, **parameters)
+    if keys.count(b"\n") < query.limit:
+        return _encode(query, total, items, ids, None)
+    # One more than asked for: there is another page, which begins behind the last but one.
+    key = keys.rsplit(b"\n", 2)[-2]
+    return _encode(
+        query,
+        total,
+        items[: items.rindex(b",\n")],
+        ids[: ids.rindex(b",")],
+        cursors.write(query.sort, *msgspec.json.decode(key)),
+    )
 
 
-_keys = msgspec.json.Decoder(list[tuple[Any, int]]).decode
+async def _far_page(db: Database, query: ListQuery, total: int, shelf: str) -> bytes:
+    """A far offset is near the other end: read from there, and turn the page around."""
+    take = max(0, min(query.limit, total - query.offset))
+    skip = total - query.offset - take
+    items, ids, keys = await _found(db, "lists.oldest", shelf=shelf, rank=MIN_RANK, skip=skip, take=take)
+    cursor = cursors.write(query.sort, *msgspec.json.decode(keys.partition(b"\n")[0])) if skip and items else None
+    return _encode(query, total, _turned(items, b",\n"), _turned(ids, b","), cursor)
 
 
-def _found(row: Row | None) -> _Page:
-    if row is None or row[0] is None:
-        return _Page([], [], [])
-    return _Page(row[0].split("\n"), row[1].split(","), _keys(row[2]))
+def _turned(joined: bytes, separator: bytes) -> bytes:
+    return separator.join(reversed(joined.split(separator)))
 
 
-def _encode(query: ListQuery, total: int, found: _Page, cursor: str | None) -> bytes:
-    ids = '","'.join(found.ids[: query.limit])
-    listed = f'"{ids}"' if ids else ""
-    items = ",".join(found.items[: query.limit])
+async def _found(db: Database, name: str, **parameters: Any) -> tuple[bytes, bytes, bytes]:
+    """Items and ids as the inside of JSON arrays, and line by line the key that a cursor behind each has."""
+    row = await db.row(name, **parameters)
+    return (row[0], row[1], row[2]) if row and row[0] is not None else (b"", b"", b"")
+
+
+def _encode(query: ListQuery, total: int, items: bytes, ids: bytes, cursor: str | None) -> bytes:
     offset = 0 if query.cursor else query.offset
-    following = f'"{cursor}"' if cursor else "null"
-    return (
-        f'{{"total":{total},"limit":{query.limit},"offset":{offset},"photo_ids":[{listed}],'
-        f'"items":[{items}],"next_cursor":{following}}}'
-    ).encode()
+    following = b'"%s"' % cursor.encode() if cursor else b"null"
+    head = b'{"total":%d,"limit":%d,"offset":%d,"photo_ids":[' % (total, query.limit, offset)
+    return b"".join((head, ids, b'],"items":[', items, b'],"next_cursor":', following, b"}"))
 
 
 def _query(
@@ -210,22 +176,18 @@ def _used(filters: dict[str, Any]) -> set[str]:
 _COUNTED_BY_DAY = {"first_day", "last_day", "kind", "favourite", "untold"}
 
 
-async def _total(db: Database, totals: Totals, filters: dict[str, Any]) -> int:
-    key = tuple(filters.values())
-    total = totals.get(key)
-    if total is None:
-        state = totals.state
-        if _used(filters) <= _COUNTED_BY_DAY:
-            total = await db.value("lists.count_days", **_by_day(filters))
-        else:
-            total = await db.value("lists.count_found" if _is_rare(filters) else "lists.count", **filters)
-        totals.put(key, total, state)
-    return int(total)
-
-
 def _is_rare(filters: dict[str, Any]) -> bool:
-    """Whether an index tells what to look at, rather than the whole shelf."""
+    """Whether an index of its own tells which photos it can be, so that the others need not be looked at."""
     return filters["words"] is not None or filters["keyword"] is not None
+
+
+async def _total(db: Database, memo: Memo, filters: dict[str, Any]) -> int:
+    async def count() -> int:
+        if _used(filters) <= _COUNTED_BY_DAY:
+            return int(await db.value("lists.count_days", **_by_day(filters)))
+        return int(await db.value("lists.count_found" if _is_rare(filters) else "lists.count", **filters))
+
+    return await memo.get(tuple(filters.values()), count)
 
 
 def _by_day(filters: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Looking:
         """What the headers of files say. A file that costs a worker its life costs its neighbours nothing."""
         try:
             answers = await self._headers(entries)
-        except WorkerFailed as failure:
+        except (WorkerFailed, Gone) as failure:
             if len(entries) > 1:
                 return [(await self.headers([entry]))[0] for entry in entries]
             answers = [{"error": failure.code, "detail": failure.detail}]

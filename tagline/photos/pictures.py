@@ -21,7 +21,7 @@ from tagline.streaming import SMALL, send_file
 # Files that were asked for lately: a grid asks for the same ones again and again.
 MOST_KNOWN = 2_000
 # A picture's address stays when its file is edited, so it may be believed for an hour only, then asked for by its
-# ETag; with `?v=` and (the start of) its hash, it is another address for another content (docs/decisions/0004).
+# ETag; with `?v=` and (the start of) its hash, it is another address for another content (docs/decisions/0005).
 AN_HOUR = "private, max-age=3600, immutable"
 FOR_EVER = "private, max-age=31536000, immutable"
 

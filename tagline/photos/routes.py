@@ -16,8 +16,9 @@ from tagline.jobs import JOBS
 from tagline.photos import albums, deleting, lines, lists, untold
 from tagline.photos.digest import DIGESTER, Digester
 from tagline.photos.lines import LINE_EXAMPLE, BatchEdit, BatchResult, History, LineEdit
-from tagline.photos.lists import TOTALS, ListQuery, PhotoPage, Timeline, TimelineQuery, Totals
+from tagline.photos.lists import ListQuery, PhotoPage, Timeline, TimelineQuery
 from tagline.photos.looking import LOOKING, Looking
+from tagline.photos.memo import MEMO, Memo
 from tagline.photos.photo import EXAMPLE, Photo
 from tagline.photos.pictures import PICTURES, ImageQuery, Pictures, ThumbnailQuery
 from tagline.photos.scan import SCANNER, Scanner, ScanResult
@@ -57,7 +58,7 @@ class DeleteQuery(msgspec.Struct, frozen=True):
 @api(errors=(422,), example=Example(query={"q": "lake", "limit": 50}, answer=_PAGE))
 async def list_photos(request: web.Request, query: ListQuery) -> Json[PhotoPage]:
     """Photos, newest first, a page at a time."""
-    return Json(await lists.page(request.app[DB], request.app[TOTALS], query))
+    return Json(await lists.page(request.app[DB], request.app[MEMO], query))
 
 
 @routes.get("/photos/timeline")
@@ -83,7 +84,7 @@ async def timeline(request: web.Request, query: TimelineQuery) -> Timeline:
 )  # fmt: skip
 async def list_untold(request: web.Request, query: UntoldQuery) -> Json[Untold]:
     """Photos that have no line yet, in groups by day and burst, and the progress by year."""
-    return Json(await untold.untold(request.app[DB], query))
+    return Json(await untold.untold(request.app[DB], request.app[MEMO], query))
 
 
 @routes.post("/photos/batch")
@@ -193,7 +194,7 @@ async def get_album(request: web.Request, album_id: Uuid) -> albums.Album:
 )
 async def list_keywords(request: web.Request, query: albums.KeywordQuery) -> albums.KeywordPage:
     """Keywords with how many photos have them."""
-    return await albums.keywords(request.app[DB], request.app[TOTALS], query)
+    return await albums.keywords(request.app[DB], request.app[MEMO], query)
 
 
 @routes.post("/rescan")
@@ -245,14 +246,14 @@ async def _photos(app: web.Application) -> AsyncIterator[None]:
     looking = Looking(storage, workers, config.workers)
     thumbs = Thumbs(config.data_dir / "cache" / "thumbnails", looking, config.cache_mb << 20, config.reserve_mb << 20)
     digester = Digester(db, looking, thumbs)
-    pictures, totals = Pictures(db, storage, digester, thumbs), Totals()
+    pictures, memo = Pictures(db, storage, digester, thumbs), Memo()
     scanner = Scanner(config, db, storage, looking, jobs)
     app[STORAGE], app[LOOKING], app[THUMBS], app[DIGESTER] = storage, looking, thumbs, digester
-    app[PICTURES], app[TOTALS], app[SCANNER] = pictures, totals, scanner
+    app[PICTURES], app[MEMO], app[SCANNER] = pictures, memo, scanner
     hub.listen(pictures.forget)
-    hub.listen(totals.forget)
+    hub.listen(memo.forget)
     jobs.register("scan", scanner.run)
-    jobs.register("digest", digester.run, tries=5)
+    jobs.register("digest", digester.run, tries=5, again=True)
     if config.scan_at_start:
         await jobs.add("scan")
     watched = config.watch and config.storage_backend == "local"

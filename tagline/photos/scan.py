@@ -18,6 +18,7 @@ from aiohttp import web
 from tagline import times
 from tagline.config import Config
 from tagline.db import Database, Row
+from tagline.errors import DiskFull
 from tagline.jobs import Jobs, Running
 from tagline.photos import importing
 from tagline.photos.comparing import BEYOND, Comparison, comparison
@@ -96,7 +97,7 @@ class Scanner:
             scan = _Scan(self._db, self._storage, self._looking, compared, result, job)
             try:
                 await scan.walk(folders, accept_missing)
-                await scan.take_in_renamed()
+                await scan.take_in_renamed(folders)
                 await scan.take_in_new()
                 await scan.lose_gone(folders, self._config.max_missing_percent, accept_missing)
                 await scan.count_others()
@@ -132,8 +133,8 @@ class _Scan:
         self._result = result
         self._job = job
         self._began = times.now()
-        # Folders that could not be read: what lies below is unknown, not gone.
-        self._unknown: list[str] = []
+        # Of files and folders that could not be read, from where to where paths are unknown, not gone.
+        self._unknown: list[tuple[str, str]] = []
 
     async def walk(self, folders: list[str], accept_missing: bool) -> None:
         """Note every file below the folders. Raises Emptied if this does not look like the library that is known."""
@@ -161,8 +162,9 @@ class _Scan:
             for unreadable in batch:
                 if isinstance(unreadable, Unreadable):
                     self._report(unreadable.path, unreadable.code, unreadable.detail)
-                    if unreadable.is_directory:
-                        self._unknown.append(f"{unreadable.path}/")
+                    path = unreadable.path
+                    bounds = (f"{path}/", f"{path}/{BEYOND}") if unreadable.is_directory else (path, f"{path}\0")
+                    self._unknown.append(bounds)
             seen += len(batch)
             await self._progress(0, None, f"looked at {seen} files")
 
@@ -189,15 +191,23 @@ class _Scan:
             async def content() -> AsyncIterator[bytes]:
                 yield f"{marker}\n".encode()
 
-            await self._storage.store(MARKER, content(), overwrite=True)
+            try:
+                await self._storage.store(MARKER, content(), overwrite=True)
+            except DiskFull as full:
+                # Photos on a full disk can still be looked at; it is marked when there is room.
+                log.warning("scan: the library's marker file %s cannot be written: %s", MARKER, full.detail)
+                return
             await self._db.write(lambda tx: tx.run("library.set", name="library_marker", value=marker))
 
-    async def take_in_renamed(self) -> None:
+    async def take_in_renamed(self, folders: list[str]) -> None:
         """Files that were renamed keep inode, size and time: they are known without reading them."""
+        whole = folders == [""]
         async for rows in self._compared.pages("renamed", STEP):
             renamed = [
                 (row["path"], row["old_path"], row["photo_id"], row["size"], row["mtime_ns"], row["inode"])
                 for row in rows
+                # In a folder that was not walked, the old name may still be there: then this is a hard link.
+                if whole or await self._storage.stat(row["old_path"]) is None
             ]
             self._result.moved += await self._db.write(importing.move_files, renamed)
 
@@ -287,18 +297,21 @@ class _Scan:
         known = await self._compared.number("known")
         bounds = [{"below": folder, "beyond": folder + BEYOND} for folder in folders]
         gone = [await self._compared.number("gone_in", **bound) for bound in bounds]
-        unknown = [await self._compared.number("gone_in", below=path, beyond=path + BEYOND) for path in self._unknown]
+        unknown = [
+            await self._compared.number("gone_in", below=below, beyond=beyond) for below, beyond in self._unknown
+        ]
         gone_for_sure = max(0, sum(gone) - sum(unknown))
         if gone_for_sure * 100 > known * max_percent and not accept_missing:
             raise Emptied(f"{gone_for_sure} of {known} known files are gone, more than {max_percent} percent.")
         for bound in bounds:
             async for rows in self._compared.pages("next_gone", STEP, **bound):
-                lost = [
-                    (row["path"], row["photo_id"]) for row in rows if not row["path"].startswith(tuple(self._unknown))
-                ]
+                lost = [(row["path"], row["photo_id"]) for row in rows if not self._is_unknown(row["path"])]
                 await self._db.write(importing.lose_paths, lost)
         # Those count as well whose file was overwritten by another.
         self._result.missing = await self._compared.number("lost_since", at=self._began)
+
+    def _is_unknown(self, path: str) -> bool:
+        return any(below <= path < beyond for below, beyond in self._unknown)
 
     async def count_others(self) -> None:
         """Count what is no photo, and tell again of what could not be read and has not changed since."""

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from tagline.db import Row
 from tagline.errors import DiskFull, Unavailable, UnsupportedMedia
+from tagline.photos.importing import PASSING
 from tagline.photos.looking import Looking
 from tagline.workers import WorkerFailed
 
@@ -111,7 +112,7 @@ class Thumbs:
 def _problem(code: str, detail: str) -> Exception:
     if code == "disk_full":
         return DiskFull("The disk with Tagline's cache is full; free some space to see this photo.")
-    if code in ("workers_closed", "still_being_written", "not_readable"):
+    if code in PASSING or code == "not_writable":
         return Unavailable(detail, code=code, retry_after=5)
     return UnsupportedMedia(detail, code=code)
 

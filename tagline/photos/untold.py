@@ -1,12 +1,14 @@
 """The queue of photos that still have no line, in groups that one line may cover."""
 
 from datetime import date, timedelta
+from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
 
 from tagline.db import Database, Row
 from tagline.photos import cursors
+from tagline.photos.memo import Memo
 from tagline.photos.photo import MAX_RANK, Photo
 
 # Photos of one day of which each was taken at most so long (µs) after the one before belong together.
@@ -47,7 +49,7 @@ class Untold(msgspec.Struct):
     next_cursor: str | None
 
 
-async def untold(db: Database, query: UntoldQuery) -> bytes:
+async def untold(db: Database, memo: Memo, query: UntoldQuery) -> bytes:
     """An Untold as JSON."""
     before = cursors.read(query.cursor, tuple[Literal["untold"], cursors.Number])[1] if query.cursor else MAX_RANK
     rows = await db.rows("untold.page", before=before, take=query.limit + 1)
@@ -56,7 +58,7 @@ async def untold(db: Database, query: UntoldQuery) -> bytes:
     if more:
         # The last burst may go on behind the page: it opens the next one, unless it is all that there is.
         bursts = bursts[:-1] if len(bursts) > 1 else [rows[: query.limit]]
-    years = await _years(db)
+    years = await memo.get("years", partial(_years, db))
     cursor = cursors.write("untold", bursts[-1][-1]["taken_rank"]) if more else None
     groups = b",".join(_group(burst) for burst in bursts)
     return (
@@ -82,27 +84,11 @@ def _bursts(rows: list[Row]) -> list[list[Row]]:
     return bursts
 
 
-class _TakenAt(msgspec.Struct):
-    taken_at: str
-
-
-class _WithTime(msgspec.Struct):
-    metadata: _TakenAt
-
-
 def _group(burst: list[Row]) -> bytes:
-    items = [row["item"].encode() for row in burst]
-    newest, oldest = (msgspec.json.decode(item, type=_WithTime).metadata.taken_at for item in (items[0], items[-1]))
     day = (date(1970, 1, 1) + timedelta(days=burst[0]["taken_day"])).isoformat()
-    head = msgspec.json.encode({"day": day, "from": oldest, "to": newest, "count": len(burst)})
-    return head[:-1] + b',"photos":[' + b",".join(items) + b"]}"
+    head = msgspec.json.encode({"day": day, "from": burst[-1]["at"], "to": burst[0]["at"], "count": len(burst)})
+    return head[:-1] + b',"photos":[' + b",".join([row["item"].encode() for row in burst]) + b"]}"
 
 
 async def _years(db: Database) -> list[Year]:
-    years: dict[int, Year] = {}
-    for row in await db.rows("untold.days"):
-        number = (date(1970, 1, 1) + timedelta(days=row["day"])).year
-        year = years.setdefault(number, Year(number, 0, 0))
-        year.photos += row["photos"]
-        year.untold += row["untold"]
-    return [years[number] for number in sorted(years, reverse=True)]
+    return [Year(row["year"], row["photos"], row["untold"]) for row in await db.rows("untold.years")]

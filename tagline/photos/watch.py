@@ -8,6 +8,8 @@ from watchfiles import Change, awatch
 
 from tagline.errors import Problem
 from tagline.photos.scan import MARKER, Scanner
+from tagline.storage.provider import Away
+from tagline.storage.walking import root_identity
 
 log = logging.getLogger(__name__)
 
@@ -18,21 +20,37 @@ AT_MOST_MS = 3000
 MOST_FOLDERS = 50
 # How long to wait before watching again where that failed: the folder is away, or the kernel's watches are used up, s.
 AGAIN_AFTER = 60
+# How often to see whether it is still the same folder: of one that was unmounted, nothing is heard any more, ms.
+LOOK_EVERY_MS = 5000
 
 
 async def watch(root: Path, scanner: Scanner) -> None:
     """Scan the folders in which something happens, until cancelled."""
+    missed = False
     while True:
         try:
-            async for changes in awatch(
-                root, watch_filter=_matters, debounce=AT_MOST_MS, step=QUIET_MS, recursive=True
-            ):
-                folders = folders_of(root, changes)
-                if folders:
-                    await scanner.folders(folders)
+            await _watch(root, scanner, missed)
         except (OSError, RuntimeError, Problem) as error:
             log.warning("cannot watch %s (%s); it is scanned when asked, and watched again in a minute", root, error)
+        missed = True
         await asyncio.sleep(AGAIN_AFTER)
+
+
+async def _watch(root: Path, scanner: Scanner, missed: bool) -> None:
+    """Watch until something goes wrong. Raises Away when another folder is in the place of `root`, or none.
+
+    With `missed`, something may have happened before: all is scanned once the watches stand.
+    """
+    watched = await asyncio.to_thread(root_identity, root)
+    async for changes in awatch(
+        root, watch_filter=_matters, debounce=AT_MOST_MS, step=QUIET_MS, rust_timeout=LOOK_EVERY_MS,
+        yield_on_timeout=True, recursive=True,
+    ):  # fmt: skip
+        if missed or changes:
+            await scanner.folders([""] if missed else folders_of(root, changes))
+            missed = False
+        elif await asyncio.to_thread(root_identity, root) != watched:
+            raise Away
 
 
 def _matters(_: Change, path: str) -> bool:
