@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from tagline import errors
-from tagline.api import IDENTITY, LEFT
+from tagline.api import IDENTITY, LEFT, methods_here
 from tagline.config import CONFIG
 from tagline.db import trouble
 from tagline.logs import REQUESTS, RequestLog
@@ -74,6 +74,9 @@ async def answers(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def _error_response(request: web.Request, error: Exception, request_id: str) -> web.StreamResponse:
     problem = _as_problem(error)
+    if problem.status == 405:
+        # aiohttp counts in the methods of patterns that fit the address as well.
+        problem.headers["Allow"] = ",".join(methods_here(request)) or problem.headers["Allow"]
     if problem.status == 500:
         log.error("request %s failed", request_id, exc_info=error)
     if request.get(BEGUN):
@@ -118,6 +121,7 @@ async def finish(request: web.Request, response: web.StreamResponse) -> None:
     """`on_response_prepare`: the headers that every answer has, streamed ones as well."""
     request[BEGUN] = True
     headers = response.headers
+    headers["Server"] = "tagline"
     headers["X-Request-ID"] = request.get(REQUEST_ID, "")
     if "Content-Security-Policy" in headers:
         for name, value in SECURITY_HEADERS.items():

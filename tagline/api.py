@@ -28,6 +28,8 @@ _REACH = {scope: reach for reach, scope in enumerate(SCOPES)}
 Role = Literal["user", "admin", "team_admin", "owner"]
 
 JSON_LIMIT = 1024 * 1024
+# A request line or header: the longest search, of 1,000 characters of 4 bytes, takes 12 KB in an address.
+LINE_LIMIT = 32 * 1024
 
 T = TypeVar("T")
 
@@ -77,6 +79,8 @@ UUID_PATTERN = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-
 _uuid = re.compile(UUID_PATTERN[:-1] + r"\Z")
 
 Uuid = Annotated[str, msgspec.Meta(pattern=UUID_PATTERN, extra_json_schema={"format": "uuid"})]
+# RFC 3339; what reads it is times.from_text.
+Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 Version = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 PhotoId = NewType("PhotoId", str)
 
@@ -153,6 +157,10 @@ def api(
                     arguments["body"] = await _body(request, decode_body, optional)
                 result = await handler(request, **arguments)
             except Invalid as problem:
+                here = methods_here(request)
+                if here and request.method not in here:
+                    # `/photos/batch` is an address of its own, and not a photo whose id is malformed.
+                    raise web.HTTPMethodNotAllowed(request.method, here) from None
                 problem.status = _invalid_status(request)
                 raise
             return _respond(result, status)
@@ -177,6 +185,12 @@ def mount(app: web.Application, routes: web.RouteTableDef, prefixes: Sequence[st
             assert isinstance(route, web.RouteDef)
             web.RouteDef(route.method, prefix + route.path, route.handler, route.kwargs).register(app.router)
             _INVALID_STATUS[route.handler] = invalid
+
+
+def methods_here(request: web.Request) -> list[str]:
+    """The methods of the routes at exactly this address; none where only patterns fit it."""
+    routes = request.app.router.routes()
+    return sorted(route.method for route in routes if route.resource and route.resource.canonical == request.path)
 
 
 def _invalid_status(request: web.Request) -> int:

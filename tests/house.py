@@ -1,18 +1,22 @@
 """The standing cast: ana owns the house, ben lives there, eve is a stranger. And the house itself, really running."""
 
+import asyncio
+import sqlite3
 import uuid
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
+from multidict import CIMultiDict
 from PIL import Image
 
 from tagline.accounts import keys, sessions
 from tagline.accounts.sessions import Device
+from tagline.api import LINE_LIMIT, Role
 from tagline.app import create_app
 from tagline.changes import SERVICE
 from tagline.config import Config
@@ -29,7 +33,7 @@ class Answer(msgspec.Struct):
     """What the service answered."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: CIMultiDict[str]
     body: bytes
 
     @property
@@ -52,7 +56,9 @@ class Client:
         if json is not None:
             options["data"] = msgspec.json.encode(json)
             headers.setdefault("Content-Type", "application/json")
-        async with self._session.request(method, self.base + path, headers=headers, allow_redirects=False, **options) as got:
+        async with self._session.request(
+            method, self.base + path, headers=headers, allow_redirects=False, **options
+        ) as got:
             return Answer(got.status, got.headers.copy(), await got.read())
 
     async def get(self, path: str, **options: Any) -> Answer:
@@ -120,8 +126,11 @@ class House:
             tx.run("accounts.add_user", id=user_id, name=name, role="user", password_hash=None, at=tx.at)
             return user_id
 
-        user_id = await self.db.write(add)
-        granted = await self.db.write(sessions.start, user_id, "user", Device(f"{name}'s phone", "", ""))
+        return await self.sign_in(await self.db.write(add), "user", f"{name}'s phone")
+
+    async def sign_in(self, user_id: str, role: Role, device: str) -> Client:
+        """A device of an account, which has no password of its own yet."""
+        granted = await self.db.write(sessions.start, user_id, role, Device(device, "", ""))
         pair = await self.eve.post("/refresh", {"refresh_token": granted.refresh_token})
         return self.bearer(pair.json["access_token"])
 
@@ -134,8 +143,7 @@ class House:
 
     async def settled(self) -> None:
         """Wait until the background has read every new photo."""
-        job = await self.db.value("jobs.open", kind="digest")
-        if job:
+        while job := await self.db.value("jobs.open", kind="digest"):
             await self.app[JOBS].ended(job)
 
     async def photos(self, query: str = "") -> list[Any]:
@@ -163,17 +171,21 @@ def config(data_dir: Path, **environ: str) -> Config:
 
 
 @asynccontextmanager
-async def running(data_dir: Path, **environ: str) -> AsyncIterator[House]:
-    """A house over `data_dir`, which may have been lived in before."""
+async def running(
+    data_dir: Path, furnish: Callable[[web.Application], None] | None = None, **environ: str
+) -> AsyncIterator[House]:
+    """A house over `data_dir`, which may have been lived in before. `furnish` adds to it before it opens."""
     settings = config(data_dir, **environ)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     if settings.storage_path == settings.data_dir / "photos":
         settings.storage_path.mkdir(exist_ok=True)
     migrate(settings.database)
     app = create_app(settings)
+    if furnish:
+        furnish(app)
     server = TestServer(app)
     async with ClientSession() as session:
-        await server.start_server()
+        await server.start_server(max_line_size=LINE_LIMIT)
         try:
             house = House(app, settings, session, str(server.make_url("")).rstrip("/"))
             signed_in = await house.eve.post("/login", {"password": PASSWORD, "device_name": "Ana's phone"})
@@ -185,7 +197,9 @@ async def running(data_dir: Path, **environ: str) -> AsyncIterator[House]:
             await server.close()
 
 
-def make_photo(path: Path, colour: tuple[int, int, int] | str = "navy", size: tuple[int, int] = (320, 240), **exif: Any) -> Path:
+def make_photo(
+    path: Path, colour: tuple[int, int, int] | str = "navy", size: tuple[int, int] = (320, 240), **exif: Any
+) -> Path:
     """A JPEG of one colour, unlike any of another colour or size. `taken`: EXIF's local time; `caption`: its description."""
     tags = Image.Exif()
     if exif.get("caption"):
@@ -200,3 +214,17 @@ def make_photo(path: Path, colour: tuple[int, int, int] | str = "navy", size: tu
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, colour).save(path, "JPEG", exif=tags)
     return path
+
+
+def behind_its_back(house: House, statement: str, *parameters: Any) -> list[Any]:
+    """Do something to the database without the service, as the passing of time or another program would."""
+    with closing(sqlite3.connect(house.config.database, isolation_level=None)) as connection:
+        connection.execute("pragma busy_timeout = 10000")
+        return connection.execute(statement, parameters).fetchall()
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
+    """Wait until something has become true; fails when it takes longer than `seconds`."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110 - what is waited for happens in other processes as well
+            await asyncio.sleep(0.02)

@@ -43,7 +43,9 @@ def test_the_database_page_names_every_table_and_column(tmp_path: Path) -> None:
 
 def codes() -> set[str]:
     """Every error code that the program can give: those of the classes, and literals where one is raised."""
-    classes = {kind.code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.Problem)}
+    classes = {
+        kind.code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.Problem)
+    }
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tagline").rglob("*.py"))
     literal = re.findall(r'\bcode\s*=\s*"([a-z_]+)"', source)
     media = re.findall(r'MediaError\(\s*"([a-z_]+)"', source) + re.findall(r'WorkerFailed\(\s*"([a-z_]+)"', source)

@@ -161,9 +161,7 @@ def test_make_run_hands_its_variables_on(tmp_path: Path) -> None:
         ).stdout.strip()
 
     assert told() == f"serve|||{tmp_path}/data"
-    assert (
-        told("PHOTOS=~/My Pictures", "PORT=8123", "DATA=/srv/t") == "serve|/home/ana/My Pictures|8123|/srv/t"
-    )
+    assert told("PHOTOS=~/My Pictures", "PORT=8123", "DATA=/srv/t") == "serve|/home/ana/My Pictures|8123|/srv/t"
     assert told("PHOTOS=~") == f"serve|/home/ana||{tmp_path}/data"
 
 
@@ -219,9 +217,7 @@ if SYSTEMD_ANALYZE:
 
     def test_systemd_counts_the_unit_as_hardened() -> None:
         # The threshold is in tenths: 2.0 of 10, where 0 is best.
-        answer = run(
-            "systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=20", str(UNIT)
-        )
+        answer = run("systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=20", str(UNIT))
         assert answer.returncode == 0, answer.stdout
 
 

@@ -57,9 +57,7 @@ def test_what_is_no_range_header_is_ignored(header: str | None) -> None:
     assert parse_range(header, 100) is None
 
 
-@pytest.mark.parametrize(
-    "header", ["bytes=100-", "bytes=100-200,300-", "bytes=-0", "bytes=" + "9" * 6000 + "-"]
-)
+@pytest.mark.parametrize("header", ["bytes=100-", "bytes=100-200,300-", "bytes=-0", "bytes=" + "9" * 6000 + "-"])
 def test_a_range_behind_the_end_is_refused_with_the_size(header: str) -> None:
     with pytest.raises(errors.RangeNotSatisfiable) as refused:
         parse_range(header, 100)
@@ -96,9 +94,7 @@ def positions(spec: Spec, size: int) -> set[int]:
 
 
 @given(st.lists(specs, min_size=1, max_size=5), st.integers(1, 50))
-def test_ranges_cover_exactly_what_was_asked_for_without_repeating_a_byte(
-    given: list[Spec], size: int
-) -> None:
+def test_ranges_cover_exactly_what_was_asked_for_without_repeating_a_byte(given: list[Spec], size: int) -> None:
     header = "bytes=" + ",".join(
         f"{'' if first is None else first}-{'' if last is None else last}" for first, last in given
     )

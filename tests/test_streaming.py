@@ -116,9 +116,7 @@ async def get(server: BaseTestServer) -> AsyncIterator[Get]:
 
 @pytest.mark.parametrize(("key", "content"), [("small", SMALL_FILE), ("large", LARGE_FILE), ("empty", b"")])
 @pytest.mark.parametrize("prefetch", [0, SMALL])
-async def test_a_file_arrives_whole(
-    served: Served, get: Get, key: str, content: bytes, prefetch: int
-) -> None:
+async def test_a_file_arrives_whole(served: Served, get: Get, key: str, content: bytes, prefetch: int) -> None:
     served.prefetch = prefetch
     status, headers, body = await get(f"/{key}")
     assert (status, body) == (200, content)
@@ -199,9 +197,7 @@ async def test_a_range_arrives_as_asked(
         [(0, 1), (250_000, 307_000)],
     ],
 )
-async def test_several_ranges_arrive_as_parts_in_the_order_asked_for(
-    get: Get, wanted: list[tuple[int, int]]
-) -> None:
+async def test_several_ranges_arrive_as_parts_in_the_order_asked_for(get: Get, wanted: list[tuple[int, int]]) -> None:
     header = "bytes=" + ",".join(f"{start}-{stop - 1}" for start, stop in wanted)
     status, headers, body = await get("/large", Range=header)
     assert status == 206
@@ -220,9 +216,7 @@ async def test_several_ranges_arrive_as_parts_in_the_order_asked_for(
     assert headers["Content-Type"] != (await get("/large", Range=header))[1]["Content-Type"]
 
 
-@pytest.mark.parametrize(
-    "header", ["bytes=abc", "lines=1-2", "bytes=5-1", "bytes=" + ",".join(["1-9"] * 101)]
-)
+@pytest.mark.parametrize("header", ["bytes=abc", "lines=1-2", "bytes=5-1", "bytes=" + ",".join(["1-9"] * 101)])
 async def test_a_range_header_that_makes_no_sense_is_ignored(get: Get, header: str) -> None:
     assert (await get("/small", Range=header))[0] == 200
 
@@ -283,9 +277,7 @@ async def test_a_range_behind_the_end_is_416_with_the_size(get: Get) -> None:
     ],
 )
 @pytest.mark.parametrize("key", ["small", "large"])
-async def test_conditions_are_met_as_http_has_them(
-    get: Get, key: str, status: int, headers: dict[str, str]
-) -> None:
+async def test_conditions_are_met_as_http_has_them(get: Get, key: str, status: int, headers: dict[str, str]) -> None:
     found, told, body = await get(f"/{key}", **headers)
     assert found == status
     assert told["ETag"] == '"hash"'
@@ -315,9 +307,7 @@ async def test_a_date_in_the_future_is_told_as_now(served: Served, get: Get) -> 
     assert (await get("/small", Range="bytes=0-1", If_Range=headers["Last-Modified"]))[0] == 200
 
 
-async def test_another_file_than_expected_never_bears_the_tag_of_the_expected_one(
-    served: Served, get: Get
-) -> None:
+async def test_another_file_than_expected_never_bears_the_tag_of_the_expected_one(served: Served, get: Get) -> None:
     entry = await served.storage.stat("large")
     assert entry is not None
     served.options = {"expected": entry}
@@ -493,9 +483,7 @@ async def test_a_file_changed_in_place_never_arrives_complete(
     assert "huge was changed while it was being sent" in caplog.text
 
 
-async def test_a_change_does_not_reach_what_still_waits_in_the_socket(
-    server: BaseTestServer, library: Path
-) -> None:
+async def test_a_change_does_not_reach_what_still_waits_in_the_socket(server: BaseTestServer, library: Path) -> None:
     async with SlowClient(server, "/large") as client:
         # The socket has taken all that the server gives it; the kernel has not sent it yet.
         for _ in range(100):
@@ -514,18 +502,14 @@ async def test_a_changed_file_breaks_off_several_ranges_as_well(
         await get("/huge", Range="bytes=0-1000000,2000000-3000000")
 
 
-async def test_the_connection_of_a_changed_file_serves_nobody_any_more(
-    server: BaseTestServer, huge: Path
-) -> None:
+async def test_the_connection_of_a_changed_file_serves_nobody_any_more(server: BaseTestServer, huge: Path) -> None:
     async with SlowClient(server, "/huge") as client:
         append(huge)
         assert not await client.read_all()
         assert not await client.read(1)
 
 
-async def test_a_small_file_changed_while_it_is_read_is_read_again(
-    served: Served, library: Path, get: Get
-) -> None:
+async def test_a_small_file_changed_while_it_is_read_is_read_again(served: Served, library: Path, get: Get) -> None:
     def change(opened: OpenFile) -> None:
         (library / "small").write_bytes(b"new")
 
@@ -537,9 +521,7 @@ async def test_a_small_file_changed_while_it_is_read_is_read_again(
     assert headers["ETag"] != '"hash"'
 
 
-async def test_a_small_file_that_changes_all_the_time_is_unavailable(
-    served: Served, library: Path, get: Get
-) -> None:
+async def test_a_small_file_that_changes_all_the_time_is_unavailable(served: Served, library: Path, get: Get) -> None:
     class Restless(OpenFile):
         def look(self) -> None:
             super().look()

@@ -34,7 +34,7 @@ create table sessions (
     revoked_at integer
 ) strict;
 
-create index sessions_family on sessions (family_id);
+create index sessions_family on sessions (family_id, user_id);
 create index sessions_user on sessions (user_id);
 create index sessions_expiry on sessions (expires_at);
 

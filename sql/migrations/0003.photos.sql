@@ -111,6 +111,7 @@ create table photos (
 create index photos_taken on photos (shelf, taken_rank);
 create index photos_untold on photos (shelf, taken_rank) where untold = 1;
 create index photos_favourite on photos (shelf, taken_rank) where favourite = 1;
+create index photos_videos on photos (shelf, taken_rank) where kind = 'video';
 create index photos_folder on photos (folder, shelf, taken_rank);
 create index photos_imported on photos (shelf, imported_at, taken_rank);
 create index photos_modified on photos (shelf, last_modified, taken_rank);

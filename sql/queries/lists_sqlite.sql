@@ -59,6 +59,19 @@ from (
     limit :take offset :skip
 );
 
+-- name: videos(shelf, rank, skip, take)
+-- The videos, newest first. Index photos_videos.
+select cast(group_concat(item, ',' || char(10)) as blob) as items,
+    cast(group_concat('"' || id || '"') as blob) as ids,
+    cast(group_concat(json_array(sort_key, taken_rank), char(10)) as blob) as keys
+from (
+    select taken_rank as sort_key, taken_rank, id, item
+    from photos
+    where shelf = :shelf and kind = 'video' and taken_rank < :rank
+    order by taken_rank desc
+    limit :take offset :skip
+);
+
 -- name: in_folder(shelf, folder, rank, skip, take)
 -- One folder, newest first. Index photos_folder.
 select cast(group_concat(item, ',' || char(10)) as blob) as items,
@@ -83,7 +96,7 @@ from (
     from search
     cross join photos on photos.taken_rank = search.rowid
     where search match :words and search.rowid < :rank and shelf = :shelf
-        and taken_rank >= :from_rank and taken_rank < :to_rank
+        and search.rowid >= :from_rank and search.rowid < :to_rank
         and (:first_day is null or taken_day >= :first_day) and (:last_day is null or taken_day <= :last_day)
         and (:favourite is null or favourite = :favourite) and (:untold is null or untold = :untold)
         and (:kind is null or kind = :kind) and (:folder is null or folder = :folder)
@@ -298,11 +311,14 @@ where shelf = :shelf
         and (lon between :west and :east or :west > :east and (lon >= :west or lon <= :east)));
 
 -- name: count_found(shelf, from_rank, to_rank, first_day, last_day, favourite, untold, kind, folder, keyword, words, south, north, west, east)$
--- The same total where there are words or a keyword: costs what these find, not the shelf.
+-- The same total where there are words, a keyword or a folder: costs what these find, not the shelf.
 with candidates (taken_rank) as (
     select search.rowid from search where search match coalesce(:words, '""')
     union all
     select k.taken_rank from photo_keywords k where :words is null and k.keyword = :keyword
+    union all
+    select f.taken_rank from photos f
+    where :words is null and :keyword is null and f.folder = :folder and f.shelf = :shelf
 )
 select count(*)
 from candidates
@@ -315,6 +331,21 @@ where shelf = :shelf
     and (:keyword is null or photos.taken_rank in (select k.taken_rank from photo_keywords k where k.keyword = :keyword))
     and (:south is null or lat between :south and :north
         and (lon between :west and :east or :west > :east and (lon >= :west or lon <= :east)));
+
+-- name: count_matches(words)$
+-- The total of a search alone: the index counts its matches, of which those that are not in the library are few.
+select (select count(*) from search where search match :words) - (
+    select count(*)
+    from photos
+    cross join search on search.rowid = photos.taken_rank
+    where photos.shelf in ('trash', 'missing') and search match :words
+);
+
+-- name: count_elsewhere()$
+-- How many photos are missing or in the trash. From the day counts.
+select coalesce(sum(photos), 0)
+from photo_days
+where shelf in ('trash', 'missing');
 
 -- name: days(shelf, from_rank, to_rank, first_day, last_day, favourite, untold, kind, folder, keyword, words, south, north, west, east)
 -- How many photos pass the filters on each day, newest first.
@@ -333,11 +364,14 @@ group by taken_day
 order by taken_day desc;
 
 -- name: days_found(shelf, from_rank, to_rank, first_day, last_day, favourite, untold, kind, folder, keyword, words, south, north, west, east)
--- The same days where there are words or a keyword.
+-- The same days where there are words, a keyword or a folder.
 with candidates (taken_rank) as (
     select search.rowid from search where search match coalesce(:words, '""')
     union all
     select k.taken_rank from photo_keywords k where :words is null and k.keyword = :keyword
+    union all
+    select f.taken_rank from photos f
+    where :words is null and :keyword is null and f.folder = :folder and f.shelf = :shelf
 )
 select taken_day as day, count(*) as photos
 from candidates

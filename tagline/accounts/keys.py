@@ -9,7 +9,7 @@ from tagline.accounts import tokens
 from tagline.api import Scope
 from tagline.changes import Actor, record
 from tagline.db import Database, Row, Tx
-from tagline.errors import Invalid, NotFound
+from tagline.errors import Conflict, Invalid, NotFound
 
 MICROSECONDS = 1_000_000
 LAST_MOMENT = times.from_text("9999-12-31T23:59:59Z")[0]
@@ -68,6 +68,8 @@ def rotate(tx: Tx, actor: Actor, user_id: str, key_id: str, overlap_seconds: int
     old = tx.row("accounts.key", id=key_id, user_id=user_id)
     if not old:
         raise NotFound("API key not found")
+    if old["expires_at"] is not None and old["expires_at"] <= tx.at:
+        raise Conflict("The key has expired; make a new one.", code="key_expired")
     made = add(tx, actor, user_id, old["name"], old["scope"], _text(old["expires_at"]))
     until = tx.at + overlap_seconds * MICROSECONDS
     tx.run("accounts.expire_key", id=key_id, expires_at=until)

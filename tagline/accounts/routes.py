@@ -17,7 +17,7 @@ from tagline.accounts.credentials import (
     credentials_of,
 )
 from tagline.accounts.firstrun import FIRST_RUN, FirstRun
-from tagline.api import LEFT, RESOLVER, Example, Role, Scope, Uuid, api, identity, mount
+from tagline.api import LEFT, RESOLVER, Example, Moment, Role, Scope, Uuid, api, identity, mount
 from tagline.changes import HUB
 from tagline.config import CONFIG
 from tagline.db import DB, Row
@@ -106,7 +106,7 @@ class KeyRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     name: Name
     scope: Scope
-    expires_at: str | None = None
+    expires_at: Moment | None = None
 
 
 class Rotation(msgspec.Struct, forbid_unknown_fields=True):
@@ -119,6 +119,32 @@ class Rotation(msgspec.Struct, forbid_unknown_fields=True):
 Cookies = dict[str, tuple[str, int] | None]
 _COOKIES: web.RequestKey[Cookies] = web.RequestKey("cookies")
 
+_USER_ID = "0f4e9c1a-7d35-4c1e-8b58-2f1f6f0f6a11"
+_SESSION_ID = "5b0c2a94-1d0e-4f7a-9c11-6a3c0a9be1d2"
+_KEY_ID = "7d1a8e53-64a7-4f0b-8f43-90f0c6f1b7a3"
+_NEW_KEY_ID = "9c2f41b7-0a7d-4a52-b7ce-5c2d8d1e6f04"
+_PROFILE = {
+    "id": _USER_ID, "email": None, "name": "Ana", "avatar_url": None, "role": "owner", "tier": "free",
+    "usage": {"count": 0}, "limits": {"requests_per_minute": 60000}, "scope": "admin",
+    "created_at": "2026-11-20T09:00:00.000000Z",
+}  # fmt: skip
+_SESSION = {
+    "id": _SESSION_ID, "device_name": "Ana's phone", "user_agent": "Mozilla/5.0 (Android 16; Mobile; rv:150.0)",
+    "address": "192.168.1.20", "signed_in_at": "2026-11-20T09:00:00.000000Z",
+    "last_used_at": "2026-11-20T09:15:00.000000Z", "expires_at": "2026-12-20T09:15:00.000000Z", "current": True,
+}  # fmt: skip
+_KEY = {
+    "id": _KEY_ID, "name": "NAS", "prefix": "a1b2c3d4e5", "scope": "upload", "created_at": "2026-11-20T09:00:00.000000Z",
+    "last_used_at": None, "expires_at": None,
+}  # fmt: skip
+_NEW_KEY = {
+    "id": _KEY_ID, "name": "NAS", "prefix": "a1b2c3d4e5", "scope": "upload", "key": "tgl_a1b2c3d4e5_9qVhN0c5…",
+    "created_at": "2026-11-20T09:00:00.000000Z", "expires_at": None, "old_key_valid_until": None,
+}  # fmt: skip
+_ROTATED = {
+    **_NEW_KEY, "id": _NEW_KEY_ID, "prefix": "f6e5d4c3b2", "key": "tgl_f6e5d4c3b2_Zk31mPq8…",
+    "old_key_valid_until": "2026-11-20T10:00:00.000000Z",
+}  # fmt: skip
 _TOKENS = {
     "access_token": "eyJhbGciOi…", "refresh_token": "mZ0h…", "token_type": "bearer", "expires_in": 900,
     "refresh_expires_in": 2592000, "detail": "Login successful",
@@ -157,7 +183,10 @@ async def login(request: web.Request, body: Login) -> Tokens:
 @root.post("/setup")
 @api(
     scope=None, errors=(403, 410, 422, 429),
-    example=Example(body={"token": "2vQ…", "password": "a long household password"}, answer={**_TOKENS, "detail": "Tagline is set up"}),
+    example=Example(
+        body={"token": "2vQ…", "password": "a long household password"},
+        answer={**_TOKENS, "detail": "Tagline is set up"},
+    ),
 )  # fmt: skip
 async def set_up(request: web.Request, body: SetUp) -> Tokens:
     """Choose the household's password with the link that the first start printed, and sign in."""
@@ -196,7 +225,11 @@ async def refresh(request: web.Request, body: Refresh | None) -> Tokens:
 
 
 @root.post("/logout")
-@api(scope=None, errors=(401, 403), example=Example(answer={"detail": "Logged out"}))
+@api(
+    scope=None,
+    errors=(401, 403, 422),
+    example=Example(body={"refresh_token": "mZ0h…"}, answer={"detail": "Logged out"}),
+)
 async def logout(request: web.Request, body: Refresh | None) -> Done:
     """Sign this device out: its tokens are void at once."""
     db = request.app[DB]
@@ -219,18 +252,7 @@ async def logout(request: web.Request, body: Refresh | None) -> Done:
 
 
 @routes.get("/auth/profile")
-@api(
-    example=Example(
-        answer={
-            "id": "0f4e…",
-            "email": None,
-            "name": "Ana",
-            "role": "owner",
-            "tier": "free",
-            "scope": "admin",
-        }
-    )
-)
+@api(example=Example(answer=_PROFILE))
 async def profile(request: web.Request) -> Profile:
     """Who is signed in, and what they may do."""
     who = identity(request)
@@ -240,11 +262,7 @@ async def profile(request: web.Request) -> Profile:
 
 
 @routes.patch("/auth/profile")
-@api(
-    scope="write",
-    errors=(400,),
-    example=Example(body={"name": "Ana"}, answer={"id": "0f4e…", "name": "Ana", "role": "owner"}),
-)
+@api(scope="write", errors=(400,), example=Example(body={"name": "Ana"}, answer=_PROFILE))
 async def edit_profile(request: web.Request, body: ProfileEdit) -> Profile:
     """Change one's name."""
     who = identity(request)
@@ -252,7 +270,7 @@ async def edit_profile(request: web.Request, body: ProfileEdit) -> Profile:
 
 
 @routes.get("/auth/sessions")
-@api(example=Example(answer={"items": [{"id": "5b0c…", "device_name": "Ana's phone", "current": True}], "total": 1}))
+@api(example=Example(answer={"items": [_SESSION], "total": 1}))
 async def list_sessions(request: web.Request) -> sessions.SessionList:
     """The devices that this account is signed in on."""
     who = identity(request)
@@ -260,7 +278,7 @@ async def list_sessions(request: web.Request) -> sessions.SessionList:
 
 
 @routes.delete("/auth/sessions/{session_id}")
-@api(scope="write", status=204, errors=(400, 404))
+@api(scope="write", status=204, errors=(400, 404), example=Example(path={"session_id": _SESSION_ID}))
 async def end_session(request: web.Request, session_id: Uuid) -> None:
     """Sign a device out, at once."""
     who = identity(request)
@@ -268,15 +286,7 @@ async def end_session(request: web.Request, session_id: Uuid) -> None:
 
 
 @routes.get("/auth/keys")
-@api(
-    scope="admin",
-    example=Example(
-        answer={
-            "items": [{"id": "7d1a…", "name": "NAS", "prefix": "a1b2c3d4e5", "scope": "upload"}],
-            "total": 1,
-        }
-    ),
-)
+@api(scope="admin", example=Example(answer={"items": [_KEY], "total": 1}))
 async def list_keys(request: web.Request) -> keys.KeyList:
     """This account's API keys."""
     return await keys.keys(request.app[DB], identity(request).user_id)
@@ -285,7 +295,7 @@ async def list_keys(request: web.Request) -> keys.KeyList:
 @routes.post("/auth/keys")
 @api(
     scope="admin", status=201, errors=(400,),
-    example=Example(body={"name": "NAS", "scope": "upload"}, answer={"id": "7d1a…", "name": "NAS", "prefix": "a1b2c3d4e5", "scope": "upload", "key": "tgl_a1b2c3d4e5_…"}),
+    example=Example(body={"name": "NAS", "scope": "upload"}, answer=_NEW_KEY),
 )  # fmt: skip
 async def add_key(request: web.Request, body: KeyRequest) -> keys.NewKey:
     """Make an API key. It is shown this once."""
@@ -295,8 +305,8 @@ async def add_key(request: web.Request, body: KeyRequest) -> keys.NewKey:
 
 @routes.post("/auth/keys/{key_id}/rotate")
 @api(
-    scope="admin", status=201, errors=(400, 404),
-    example=Example(body={"overlap_seconds": 3600}, answer={"id": "9c2f…", "key": "tgl_…", "old_key_valid_until": "2026-11-21T09:00:00.000000Z"}),
+    scope="admin", status=201, errors=(400, 404, 409),
+    example=Example(path={"key_id": _KEY_ID}, body={"overlap_seconds": 3600}, answer=_ROTATED),
 )  # fmt: skip
 async def rotate_key(request: web.Request, key_id: Uuid, body: Rotation | None) -> keys.NewKey:
     """Replace a key; the old one stays valid for a day, or as long as is said."""
@@ -306,7 +316,7 @@ async def rotate_key(request: web.Request, key_id: Uuid, body: Rotation | None) 
 
 
 @routes.delete("/auth/keys/{key_id}")
-@api(scope="admin", status=204, errors=(400, 404))
+@api(scope="admin", status=204, errors=(400, 404), example=Example(path={"key_id": _KEY_ID}))
 async def revoke_key(request: web.Request, key_id: Uuid) -> None:
     """Revoke a key, at once."""
     who = identity(request)

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from tagline import __version__, logs
 from tagline.accounts.firstrun import FIRST_RUN
+from tagline.api import LINE_LIMIT
 from tagline.app import create_app
 from tagline.config import Config
 from tagline.migrations import migrate
@@ -73,8 +74,9 @@ def serve(config: Config) -> int:
 
 
 async def _serve(config: Config) -> None:
+    told_to_stop = _told_to_stop()
     app = create_app(config)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=FINISH_SECONDS)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=FINISH_SECONDS, max_line_size=LINE_LIMIT)
     await runner.setup()
     try:
         site = web.TCPSite(runner, config.host, config.port, reuse_address=True)
@@ -90,18 +92,19 @@ async def _serve(config: Config) -> None:
         gc.set_threshold(20_000, 20, 50)
         port = runner.addresses[0][1]
         _greet(config, port, app[FIRST_RUN].token)
-        await _told_to_stop()
+        await told_to_stop.wait()
         log.info("stopping; requests in flight have %.0f seconds", FINISH_SECONDS)
     finally:
         await runner.cleanup()
 
 
-async def _told_to_stop() -> None:
+def _told_to_stop() -> asyncio.Event:
+    """Set by SIGTERM and SIGINT; from before anybody can know that the service is there."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    await stop.wait()
+    return stop
 
 
 def _greet(config: Config, port: int, setup_token: str | None) -> None:

@@ -186,20 +186,41 @@ def _responses(operation: Operation) -> dict[str, Any]:
         schema = msgspec.json.schema_components([kind], ref_template=REF)[0][0]
         good["content"] = {"application/json": {"schema": schema}}
         if operation.example.answer is not None:
-            good["content"]["application/json"]["example"] = operation.example.answer
+            good["content"]["application/json"]["example"] = msgspec.to_builtins(operation.example.answer)
     elif operation.media != "application/json":
         good["content"] = {operation.media: {"schema": {"type": "string", "contentMediaType": operation.media}}}
     responses: dict[str, Any] = {str(operation.status): good}
     if operation.name == "delete_photo":
         responses["204"] = {"description": "Deleted for good"}
     if operation.name == "rescan":
-        responses["202"] = {"description": "The scan runs; Location names its job"}
+        responses["202"] = {"description": "The scan runs; Location names its job", "content": _STARTED}
     if operation.name in ("image", "thumbnail"):
         responses["304"] = {"description": "The client has it already"}
     if operation.name == "image":
         responses["206"] = {"description": "A part of the file", "content": good["content"]}
-    always = {401, 403, 429} if operation.scope is not None else {429}
+    always = {401, 403, 429, 503} if operation.scope is not None else {429, 503}
+    if operation.scope not in ("read", None):
+        always.add(507)
     with_body = {400, 413, 415} if operation.body is not None else set()
     for status in sorted({*operation.errors, *always, *with_body}):
         responses[str(status)] = {"$ref": "#/components/responses/Problem"}
+    if operation.name == "get_health":
+        responses["503"] = {"description": "Nothing works", "content": good["content"]}
     return responses
+
+
+_JOB_LINK = "/api/jobs/b5d0f3a2-4e8b-4c57-9d0a-1f7c52e0a9b6"
+# The one answer that depends on a header: `Prefer: respond-async`.
+_STARTED: dict[str, Any] = {
+    "application/json": {
+        "schema": {
+            "type": "object",
+            "required": ["job", "links"],
+            "properties": {
+                "job": {"type": "string", "format": "uuid"},
+                "links": {"type": "object", "required": ["job"], "properties": {"job": {"type": "string"}}},
+            },
+        },
+        "example": {"job": _JOB_LINK.rpartition("/")[2], "links": {"job": _JOB_LINK}},
+    }
+}

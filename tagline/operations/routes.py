@@ -26,9 +26,11 @@ routes = web.RouteTableDef()
 root = web.RouteTableDef()
 pages = web.RouteTableDef()
 
+_JOB_ID = "b5d0f3a2-4e8b-4c57-9d0a-1f7c52e0a9b6"
 _JOB = {
-    "id": "b5d0…", "kind": "scan", "state": "running", "done": 1200, "total": 4000, "message": "1180 new photos", "error": None,
-    "result": None, "tries": 1, "created_at": "2026-11-20T09:00:00.000000Z", "started_at": "2026-11-20T09:00:00.010000Z", "ended_at": None,
+    "id": _JOB_ID, "kind": "scan", "state": "running", "done": 1200, "total": 4000, "message": "1180 new photos",
+    "error": None, "result": None, "tries": 1, "created_at": "2026-11-20T09:00:00.000000Z",
+    "started_at": "2026-11-20T09:00:00.010000Z", "ended_at": None,
 }  # fmt: skip
 
 
@@ -109,14 +111,21 @@ def _read_cursor(cursor: str) -> tuple[int, str]:
 
 
 @routes.get("/jobs/{job_id}")
-@api(errors=(400, 404), example=Example(answer=_JOB))
+@api(errors=(400, 404), example=Example(path={"job_id": _JOB_ID}, answer=_JOB))
 async def get_job(request: web.Request, job_id: Uuid) -> Job:
     """One job and how far it is."""
     return await jobs.get(request.app[DB], job_id)
 
 
 @routes.delete("/jobs/{job_id}")
-@api(scope="write", errors=(400, 404, 409), example=Example(answer={**_JOB, "state": "cancelled"}))
+@api(
+    scope="write",
+    errors=(400, 404, 409),
+    example=Example(
+        path={"job_id": _JOB_ID},
+        answer={**_JOB, "state": "cancelled", "ended_at": "2026-11-20T09:00:12.000000Z"},
+    ),
+)
 async def cancel_job(request: web.Request, job_id: Uuid) -> Job:
     """Cancel a job that is queued or runs. What it has done stays."""
     return await request.app[JOBS].cancel(job_id, identity(request).actor)

@@ -32,7 +32,7 @@ class KeywordQuery(msgspec.Struct, frozen=True):
 
 
 class Album(msgspec.Struct):
-    """An album; a folder (the only kind yet) is one that cannot be edited. Times are those of its first and last photo."""
+    """An album; a folder (the only kind yet) cannot be edited. Times are those of its first and last photo."""
 
     id: str
     title: str

@@ -1,4 +1,4 @@
-"""What a walk found, held against what the library knows: in temporary tables on disk, so that memory stays the same."""
+"""What a walk found, held against what the library knows: in a temporary table on disk, so that memory stays flat."""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ class Comparison:
         return int((await self.rows(query, **parameters))[0][0])
 
     async def pages(self, query: str, take: int, /, **parameters: Any) -> AsyncIterator[list[Row]]:
-        """The rows of a query that has `:after` and `:take`, page by page; what was written between two pages counts."""
+        """The rows of a query that has `:after` and `:take`, page by page; what is written between two pages counts."""
         after = ""
         while rows := await self.rows(query, after=after, take=take, **parameters):
             yield rows

@@ -148,6 +148,9 @@ class Digester:
         problem = answer["image_error"]
         if problem and problem["code"] == "disk_full":
             raise DiskFull("The disk with Tagline's cache is full; thumbnails wait until there is space.")
+        if problem and problem["code"] == "not_writable":
+            log.warning("the cache of thumbnails cannot be written; they are made when somebody asks for them")
+            problem = None
         if answer["thumbnails"]:
             await self._thumbs.keep(part, answer["sha256"])
             problem = None  # damaged, but there is something to see

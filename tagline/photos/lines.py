@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from tagline import times
-from tagline.api import Identity, Uuid
+from tagline.api import Identity, Moment, Uuid
 from tagline.changes import difference, record
 from tagline.db import Database, Row, Tx
 from tagline.errors import Conflict, Invalid, NotFound, PreconditionFailed, Problem
@@ -27,20 +27,23 @@ Keywords = list[str]
 
 
 class Changes(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What to change; what is left out stays. `taken_at` is RFC 3339 with the photo's own offset; `location: null` removes it."""
+    """What to change; what is left out stays.
+
+    `taken_at` is RFC 3339 with the photo's own offset; `location: null` removes it.
+    """
 
     description: str | UnsetType = UNSET
     keywords: Keywords | UnsetType = UNSET
     favourite: bool | UnsetType = UNSET
     needs_line: bool | UnsetType = UNSET
-    taken_at: str | UnsetType = UNSET
+    taken_at: Moment | UnsetType = UNSET
     location: Location | UnsetType | None = UNSET
 
 
 class BasedChanges(Changes, forbid_unknown_fields=True, kw_only=True):
     """Changes, and what they are based on: `last_modified` or `version` of the photo that the client saw."""
 
-    last_modified: str | UnsetType = UNSET
+    last_modified: Moment | UnsetType = UNSET
     version: int | UnsetType = UNSET
 
 
@@ -337,6 +340,6 @@ def set_trashed(tx: Tx, who: Identity, photo_id: str, trashed: bool) -> Row:
 
 
 LINE_EXAMPLE = {
-    "version": 3, "description": EXAMPLE["description"], "author": {"id": "0f4e…", "name": "Ana"}, "device": "Ana's phone",
-    "origin": "edit", "at": "2025-07-01T18:22:03.120000Z", "current": True,
+    "version": 3, "description": EXAMPLE["description"], "author": {"id": "0f4e…", "name": "Ana"},
+    "device": "Ana's phone", "origin": "edit", "at": "2025-07-01T18:22:03.120000Z", "current": True,
 }  # fmt: skip

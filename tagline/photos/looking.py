@@ -1,4 +1,4 @@
-"""Looking into files, in worker processes: headers, hashes, thumbnails. The only place where the library meets pixels."""
+"""Looking into files, in worker processes: headers, hashes, thumbnails. Only here does the library meet pixels."""
 
 import asyncio
 import os

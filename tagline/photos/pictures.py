@@ -1,9 +1,6 @@
 """Pictures: originals and thumbnails, from disk to socket."""
 
-import asyncio
-import os
 from collections import OrderedDict
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +11,8 @@ from tagline.changes import Change
 from tagline.db import Database, Row
 from tagline.errors import Gone, Invalid, NotFound, UnsupportedMedia
 from tagline.photos.digest import Digester
-from tagline.photos.thumbs import Thumbs
+from tagline.photos.thumbs import SIZES, Thumbs
+from tagline.photos.warm import Warm
 from tagline.storage.provider import Entry, Storage
 from tagline.streaming import SMALL, send_file
 
@@ -31,7 +29,7 @@ Size = Literal[256, 512, 1024, 2048]
 class ThumbnailQuery(msgspec.Struct, frozen=True):
     """The longest edge, and, for caching for ever, the start of the photo's hash."""
 
-    size: Annotated[int, msgspec.Meta(description="one of 256, 512, 1024, 2048")] = 256
+    size: Annotated[int, msgspec.Meta(extra_json_schema={"enum": list(SIZES)})] = 256
     v: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 
@@ -51,6 +49,11 @@ class Pictures:
         self._thumbs = thumbs
         self._known: OrderedDict[str, Row] = OrderedDict()
         self._state = 0
+        self._warm = Warm()
+
+    def close(self) -> None:
+        """Close the files that are kept open."""
+        self._warm.close()
 
     def forget(self, changes: list[Change]) -> None:
         """Listen to the change feed."""
@@ -93,7 +96,7 @@ class Pictures:
 
     async def thumbnail(self, request: web.Request, photo_id: str, query: ThumbnailQuery) -> web.StreamResponse:
         """A thumbnail, made if it is not there."""
-        if query.size not in (256, 512, 1024, 2048):
+        if query.size not in SIZES:
             raise Invalid("size", "is not one of 256, 512, 1024, 2048")
         row = await self.file(photo_id)
         if row["content_hash"] is None and row["unread"]:
@@ -111,11 +114,10 @@ class Pictures:
         if etag in request.headers.get("If-None-Match", ""):
             return web.Response(status=304, headers=headers)
         place = self._thumbs.place(content_hash, query.size, image_format)
-        read = partial(asyncio.get_running_loop().run_in_executor, None, _content, place)
-        body = await read()
+        body = await self._warm.read(place)
         if body is None:
             await self._thumbs.make(row, content_hash, query.size, image_format)
-            body = await read()
+            body = await self._warm.read(place)
         if body is None:
             raise UnsupportedMedia("This photo's pixels cannot be read.", code="broken_image")
         headers["Content-Type"] = f"image/{image_format}"
@@ -136,19 +138,6 @@ def accepted_format(accept: str | None) -> str:
 def _provisional(row: Row) -> str:
     """What stands for the hash until the background has read the file."""
     return f"{row['fingerprint']}-{row['mtime_ns'] or 0:x}"
-
-
-def _content(place: str) -> bytes | None:
-    """A thumbnail's bytes, by three system calls: the tools of pathlib and io take longer than those."""
-    try:
-        descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        # Thumbnails are not flushed to the disk: after a power cut, one may be there and empty.
-        return os.read(descriptor, os.fstat(descriptor).st_size) or None
-    finally:
-        os.close(descriptor)
 
 
 PICTURES = web.AppKey("pictures", Pictures)

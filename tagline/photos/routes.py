@@ -13,10 +13,11 @@ from tagline.config import CONFIG
 from tagline.db import DB, Row
 from tagline.errors import DiskFull, NotFound, Unavailable
 from tagline.jobs import JOBS
-from tagline.photos import albums, deleting, lines, lists, untold
+from tagline.photos import albums, counts, deleting, lines, lists, untold
+from tagline.photos.counts import Timeline, TimelineQuery
 from tagline.photos.digest import DIGESTER, Digester
 from tagline.photos.lines import LINE_EXAMPLE, BatchEdit, BatchResult, History, LineEdit
-from tagline.photos.lists import ListQuery, PhotoPage, Timeline, TimelineQuery
+from tagline.photos.lists import ListQuery, PhotoPage
 from tagline.photos.looking import LOOKING, Looking
 from tagline.photos.memo import MEMO, Memo
 from tagline.photos.photo import EXAMPLE, Photo
@@ -32,6 +33,14 @@ from tagline.workers import Workers
 routes = web.RouteTableDef()
 
 _ID = {"photo_id": EXAMPLE["id"]}
+_ALBUM = {
+    "id": "6f1e2b0c-93d8-4c0f-a3b1-0e9d4a7c5f22", "title": "07", "folder": "2024/07/", "read_only": True, "photos": 12,
+    "first_at": "2024-07-01T14:02:11.000000Z", "last_at": "2024-07-30T10:00:00.000000Z",
+}  # fmt: skip
+_GROUP = {
+    "day": "2024-07-01", "from": "2024-07-01T16:02:11+02:00", "to": "2024-07-01T16:02:11+02:00", "count": 1,
+    "photos": [EXAMPLE],
+}  # fmt: skip
 _PAGE = {
     "total": 1,
     "limit": 50,
@@ -71,17 +80,21 @@ async def list_photos(request: web.Request, query: ListQuery) -> Json[PhotoPage]
 )
 async def timeline(request: web.Request, query: TimelineQuery) -> Timeline:
     """How many photos each day or month has, under the same filters as the list."""
-    return await lists.timeline(request.app[DB], query)
+    return await counts.timeline(request.app[DB], query)
 
 
 @routes.get("/photos/untold")
 @api(
     errors=(422,),
-    example=Example(answer={
-        "total": 1, "groups": [{"day": "2024-07-01", "from": "2024-07-01T16:02:11+02:00", "to": "2024-07-01T16:02:11+02:00", "count": 1, "photos": [EXAMPLE]}],
-        "years": [{"year": 2024, "photos": 12, "untold": 1}], "next_cursor": None,
-    }),
-)  # fmt: skip
+    example=Example(
+        answer={
+            "total": 1,
+            "groups": [_GROUP],
+            "years": [{"year": 2024, "photos": 12, "untold": 1}],
+            "next_cursor": None,
+        }
+    ),
+)
 async def list_untold(request: web.Request, query: UntoldQuery) -> Json[Untold]:
     """Photos that have no line yet, in groups by day and burst, and the progress by year."""
     return Json(await untold.untold(request.app[DB], request.app[MEMO], query))
@@ -89,9 +102,13 @@ async def list_untold(request: web.Request, query: UntoldQuery) -> Json[Untold]:
 
 @routes.post("/photos/batch")
 @api(
-    scope="write", errors=(422,),
-    example=Example(body={"photo_ids": [EXAMPLE["id"]], "add_keywords": ["lake"]}, answer={"applied": 1, "results": [{"photo_id": EXAMPLE["id"], "status": "applied", "version": 4}]}),
-)  # fmt: skip
+    scope="write",
+    errors=(422,),
+    example=Example(
+        body={"photo_ids": [EXAMPLE["id"]], "add_keywords": ["lake"]},
+        answer={"applied": 1, "results": [{"photo_id": EXAMPLE["id"], "status": "applied", "version": 4}]},
+    ),
+)
 async def edit_batch(request: web.Request, body: BatchEdit) -> BatchResult:
     """One change to many photos."""
     return await lines.edit_batch(request.app[DB], identity(request), body)
@@ -109,9 +126,14 @@ async def get_photo(request: web.Request, photo_id: PhotoId) -> Json[Photo]:
 
 @routes.patch("/photos/{photo_id}/metadata")
 @api(
-    scope="write", errors=(404, 409, 412, 422),
-    example=Example(path=_ID, body={"description": "Ana at the lake", "last_modified": "2025-07-01T18:20:00.000000Z"}, answer=EXAMPLE),
-)  # fmt: skip
+    scope="write",
+    errors=(404, 409, 412, 422),
+    example=Example(
+        path=_ID,
+        body={"description": "Ana at the lake", "last_modified": "2025-07-01T18:20:00.000000Z"},
+        answer=EXAMPLE,
+    ),
+)
 async def edit_photo(request: web.Request, photo_id: PhotoId, body: LineEdit) -> Json[Photo]:
     """Write a photo's line, or keywords, favourite, time, place.
 
@@ -170,15 +192,15 @@ async def restore_photo(request: web.Request, photo_id: PhotoId) -> Json[Photo]:
 @routes.get("/albums")
 @api(
     errors=(422,),
-    example=Example(answer={"total": 1, "limit": 50, "offset": 0, "items": [{"id": "6f1e…", "title": "07", "folder": "2024/07/", "read_only": True, "photos": 12, "first_at": "2024-07-01T14:02:11.000000Z", "last_at": "2024-07-30T10:00:00.000000Z"}], "next_cursor": None}),
-)  # fmt: skip
+    example=Example(answer={"total": 1, "limit": 50, "offset": 0, "items": [_ALBUM], "next_cursor": None}),
+)
 async def list_albums(request: web.Request, query: albums.AlbumQuery) -> albums.AlbumPage:
     """Albums: the library's folders, which cannot be edited here."""
     return await albums.albums(request.app[DB], query)
 
 
 @routes.get("/albums/{album_id}")
-@api(errors=(404, 422))
+@api(errors=(404, 422), example=Example(path={"album_id": _ALBUM["id"]}, answer=_ALBUM))
 async def get_album(request: web.Request, album_id: Uuid) -> albums.Album:
     """One album. Its photos: `GET /photos?album=<id>`."""
     return await albums.album(request.app[DB], album_id)
@@ -201,19 +223,7 @@ async def list_keywords(request: web.Request, query: albums.KeywordQuery) -> alb
 @api(
     scope="write",
     errors=(422, 503),
-    example=Example(
-        answer={
-            "status": "ok",
-            "imported": [EXAMPLE["id"]],
-            "imported_count": 1,
-            "skipped": 0,
-            "updated": 0,
-            "moved": 0,
-            "missing": 0,
-            "errors": [],
-            "duration_s": 0.2,
-        }
-    ),
+    example=Example(answer=ScanResult(imported=[str(EXAMPLE["id"])], imported_count=1, unchanged=41, duration_s=0.2)),
 )
 async def rescan(request: web.Request, query: RescanQuery) -> Json[ScanResult]:
     """Take in what is new in the library's folder. One scan runs at a time; a second call joins it.
@@ -266,6 +276,7 @@ async def _photos(app: web.Application) -> AsyncIterator[None]:
     await jobs.close()
     await workers.close()
     await thumbs.close()
+    pictures.close()
 
 
 def setup(app: web.Application) -> None:

@@ -104,8 +104,8 @@ class Scanner:
             except Emptied as odd:
                 result.status = "warning"
                 result.warning = (
-                    f"{odd} Nothing was marked missing. If the photos are really gone, "
-                    "scan with accept_missing=true (tagline scan --accept-missing); else bring the disk back and scan again."
+                    f"{odd} Nothing was marked missing. If the photos are really gone, scan with "
+                    "accept_missing=true (tagline scan --accept-missing); else bring the disk back and scan again."
                 )
                 log.warning("scan: %s", result.warning)
         if await self._db.value("library.unread_total"):
@@ -320,6 +320,7 @@ class _Scan:
         for row in await self._compared.rows("still_broken", take=MOST_TOLD):
             if row["path"] not in told:
                 self._report(row["path"], row["problem"], row["detail"] or "It cannot be read.")
+        self._result.errors.sort(key=lambda error: error.path)
 
     async def _progress(self, done: int, total: int | None, message: str, *, now: bool = False) -> None:
         if self._job:

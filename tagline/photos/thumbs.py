@@ -3,13 +3,15 @@
 import asyncio
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from aiohttp import web
 
 from tagline.db import Row
 from tagline.errors import DiskFull, Unavailable, UnsupportedMedia
+from tagline.media.errors import not_written
 from tagline.photos.importing import PASSING
 from tagline.photos.looking import Looking
 from tagline.workers import WorkerFailed
@@ -25,7 +27,7 @@ LOOK_EVERY = 0.02
 
 
 class Thumbs:
-    """The cache: `<size>/<2 hex>/<content hash>.webp`. Larger sizes go first when it is full: they are seldom needed."""
+    """The cache: `<size>/<2 hex>/<content hash>.webp`. When full, larger sizes go first: seldom needed."""
 
     def __init__(self, root: Path, looking: Looking, bound_bytes: int, reserve_bytes: int) -> None:
         self._root = root
@@ -47,9 +49,13 @@ class Thumbs:
         return self._root / "new" / f"{photo_id}.webp"
 
     async def keep(self, part: Path, content_hash: str) -> None:
-        """Put a new grid thumbnail in its place."""
-        place = self.place(content_hash, GRID)
-        self._note(await asyncio.to_thread(_move, part, place))
+        """Put a new grid thumbnail in its place; raises DiskFull, Unavailable."""
+        try:
+            self._note(await asyncio.to_thread(_move, part, self.place(content_hash, GRID)))
+        except FileNotFoundError:
+            log.info("the cache was cleared meanwhile; the thumbnail is made again when somebody asks for it")
+        except OSError as error:
+            raise _cannot_keep(error) from error
 
     async def make(self, row: Row, content_hash: str, size: int, image_format: str) -> None:
         """Make a thumbnail that is not there; one decode however many ask for one of this photo meanwhile.
@@ -74,14 +80,17 @@ class Thumbs:
         )
         if not missing:
             return
-        if await asyncio.to_thread(_free, self._root) < self._reserve:
+        try:
+            free = await asyncio.to_thread(_free, self._root)
+        except OSError as error:
+            raise _cannot_keep(error) from error
+        if free < self._reserve:
             raise DiskFull("The disk with Tagline's cache is nearly full; free some space to see this photo.")
         try:
             await self._looking.thumbnails(row["object_key"], missing, image_format)
         except WorkerFailed as failure:
             raise _problem(failure.code, failure.detail) from failure
-        made = await asyncio.to_thread(lambda: sum(os.stat(place).st_size for place in missing.values()))
-        self._note(made)
+        self._note(await asyncio.to_thread(_length, missing.values()))
 
     def _note(self, added: int) -> None:
         """Count what was added, and make room from time to time."""
@@ -109,6 +118,11 @@ class Thumbs:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def _cannot_keep(error: OSError) -> Exception:
+    failure = not_written(error)
+    return _problem(failure.code, failure.detail)
+
+
 def _problem(code: str, detail: str) -> Exception:
     if code == "disk_full":
         return DiskFull("The disk with Tagline's cache is full; free some space to see this photo.")
@@ -122,6 +136,15 @@ def _move(part: Path, place: str) -> int:
     size = part.stat().st_size
     part.replace(place)
     return size
+
+
+def _length(places: Iterable[str]) -> int:
+    """Bytes of those files that are still there."""
+    length = 0
+    for place in places:
+        with suppress(FileNotFoundError):
+            length += os.stat(place).st_size
+    return length
 
 
 def _is_made(place: str) -> bool:

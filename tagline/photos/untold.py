@@ -23,7 +23,7 @@ class UntoldQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Group(msgspec.Struct):
-    """A burst: photos of one day, taken close after each other; newest first. `from` and `to` are its first and last."""
+    """A burst: photos of one day, taken close after each other, newest first. `from` and `to` are its ends."""
 
     day: str
     from_: str = msgspec.field(name="from")

@@ -129,9 +129,7 @@ async def test_a_link_to_a_file_inside_is_followed(root: Path, storage: LocalSto
     assert await keys(storage) == ["link.jpg", "a/real.jpg"]
 
 
-async def test_links_that_lead_nowhere_or_in_circles_are_passed_over(
-    root: Path, storage: LocalStorage
-) -> None:
+async def test_links_that_lead_nowhere_or_in_circles_are_passed_over(root: Path, storage: LocalStorage) -> None:
     (root / "gone").symlink_to("nowhere")
     (root / "self").symlink_to("self")
     (root / "round").symlink_to(".")
@@ -292,9 +290,7 @@ async def test_a_bare_mount_point_is_away_not_empty(root: Path, storage: LocalSt
     assert await found(storage) == []
 
 
-async def test_a_root_that_goes_while_it_is_walked_breaks_the_walk_off(
-    root: Path, storage: LocalStorage
-) -> None:
+async def test_a_root_that_goes_while_it_is_walked_breaks_the_walk_off(root: Path, storage: LocalStorage) -> None:
     for n in range(1100):
         put(root / f"a/{n}")
     put(root / "b/1")
@@ -305,9 +301,7 @@ async def test_a_root_that_goes_while_it_is_walked_breaks_the_walk_off(
         _ = [batch async for batch in walk]
 
 
-async def test_a_root_exchanged_while_it_is_walked_breaks_the_walk_off(
-    root: Path, storage: LocalStorage
-) -> None:
+async def test_a_root_exchanged_while_it_is_walked_breaks_the_walk_off(root: Path, storage: LocalStorage) -> None:
     for n in range(1100):
         put(root / f"a/{n}")
     put(root / "b/1")
@@ -319,9 +313,7 @@ async def test_a_root_exchanged_while_it_is_walked_breaks_the_walk_off(
         _ = [batch async for batch in walk]
 
 
-async def test_a_directory_that_vanishes_while_walking_is_passed_over(
-    root: Path, storage: LocalStorage
-) -> None:
+async def test_a_directory_that_vanishes_while_walking_is_passed_over(root: Path, storage: LocalStorage) -> None:
     for n in range(1000):
         put(root / f"a/{n}")
     put(root / "b/1")
@@ -329,9 +321,7 @@ async def test_a_directory_that_vanishes_while_walking_is_passed_over(
     walk = storage.walk()
     await anext(walk)
     shutil.rmtree(root / "b")
-    assert [one.key for batch in [b async for b in walk] for one in batch if isinstance(one, Entry)] == [
-        "c/1"
-    ]
+    assert [one.key for batch in [b async for b in walk] for one in batch if isinstance(one, Entry)] == ["c/1"]
 
 
 async def test_large_directories_come_in_order(root: Path, storage: LocalStorage) -> None:
@@ -340,9 +330,7 @@ async def test_large_directories_come_in_order(root: Path, storage: LocalStorage
     assert await keys(storage) == [f"{n:05}" for n in range(9000)]
 
 
-async def test_a_walk_that_is_left_or_cancelled_leaves_nothing_open(
-    root: Path, storage: LocalStorage
-) -> None:
+async def test_a_walk_that_is_left_or_cancelled_leaves_nothing_open(root: Path, storage: LocalStorage) -> None:
     for n in range(2500):
         (root / str(n)).touch()
     walk = storage.walk()

@@ -153,17 +153,13 @@ async def test_the_walk_goes_files_first_and_by_name(storage: Storage) -> None:
 
 
 async def test_the_walk_passes_over_what_is_hidden_temporary_or_a_machines_own(storage: Storage) -> None:
-    await put(
-        storage, "a.jpg", ".hidden", ".git/a.jpg", "@eaDir/a.jpg", "x/.thumbnails/a.jpg", "#recycle/a.jpg"
-    )
+    await put(storage, "a.jpg", ".hidden", ".git/a.jpg", "@eaDir/a.jpg", "x/.thumbnails/a.jpg", "#recycle/a.jpg")
     await put(storage, "x/Thumbs.db", "a.jpg.part", "b.crdownload", "c.tmp", "~lock", "lost+found/a.jpg")
     assert await keys(storage) == ["a.jpg"]
 
 
 async def test_the_walk_passes_over_what_an_ignore_file_names(storage: Storage) -> None:
-    await put(
-        storage, "a.jpg", "a.png", "raw/1.jpg", "x/raw/2.jpg", "x/b.png", "x/c.jpg", "x/keep/d.png", "y/c.jpg"
-    )
+    await put(storage, "a.jpg", "a.png", "raw/1.jpg", "x/raw/2.jpg", "x/b.png", "x/c.jpg", "x/keep/d.png", "y/c.jpg")
     await storage.store(".taglineignore", pieces(b"# notes\n/raw/\n*.png\n"))
     await storage.store("x/.taglineignore", pieces(b"/c.jpg\n!keep/*.png\n"))
     assert await keys(storage) == ["a.jpg", "x/keep/d.png", "x/raw/2.jpg", "y/c.jpg"]

@@ -1,0 +1,100 @@
+"""The background: hash, grid thumbnail and placeholder of each file by one read, newest first."""
+
+import base64
+import hashlib
+import shutil
+
+from tagline.photos.thumbs import THUMBS
+from tests.house import House
+from tests.photos.files import encoded, noise, photo, write
+
+
+async def test_hash_placeholder_and_grid_thumbnail_are_there_before_anybody_asks(house: House) -> None:
+    path = photo(house.library / "a.jpg", 1, (640, 480))
+    await house.scan()
+    found = await house.photo("a.jpg")
+    assert found["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert len(base64.b64decode(found["placeholder"] + "==")) > 10
+    # One read makes the grid's size only; larger ones are made when they are asked for.
+    thumbnails = [path for path in (house.config.data_dir / "cache/thumbnails").rglob("*") if path.is_file()]
+    assert [str(path) for path in thumbnails] == [house.app[THUMBS].place(found["sha256"], 256)]
+
+
+async def test_newest_photos_are_read_first(house: House) -> None:
+    for number in range(40):
+        photo(house.library / f"IMG_20240101_1200{number:02}.jpg", number, (300, 200))
+    await house.ana.post("/rescan")
+    order: list[str] = []
+    while (job := await house.db.value("jobs.open", kind="digest")) is not None:
+        assert job
+        done = [found["object_key"] for found in await house.photos("limit=100") if found["sha256"]]
+        order += sorted(set(done) - set(order), reverse=True)
+    done = [found["object_key"] for found in await house.photos("limit=100") if found["sha256"]]
+    order += sorted(set(done) - set(order), reverse=True)
+    assert order == sorted(order, reverse=True)
+
+
+async def test_reading_a_photo_changes_neither_version_nor_time(house: House) -> None:
+    photo(house.library / "a.jpg", 1)
+    await house.ana.post("/rescan")
+    before = await house.photo("a.jpg")
+    await house.settled()
+    after = await house.photo("a.jpg")
+    assert (after["version"], after["last_modified"]) == (1, before["last_modified"])
+
+
+async def test_a_damaged_photo_has_its_hash_and_what_is_left_of_it(house: House) -> None:
+    whole = encoded(noise(1, (640, 480)), "JPEG")
+    half = write(house.library / "half.jpg", whole[: len(whole) // 2])
+    await house.scan()
+    found = await house.photo("half.jpg")
+    assert found["sha256"] == hashlib.sha256(half.read_bytes()).hexdigest()
+    assert found["placeholder"]
+    assert (await house.ana.get(found["links"]["thumbnail"])).status == 200
+
+
+async def test_a_photo_whose_pixels_cannot_be_read_tells_why_and_is_streamed_all_the_same(house: House) -> None:
+    whole = encoded(noise(1, (64, 64)), "WEBP", lossless=True)
+    path = write(house.library / "a.webp", whole[:60] + bytes(len(whole) - 60))
+    await house.scan()
+    found = await house.photo("a.webp")
+    assert found["problem"] == "broken_image"
+    assert found["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (await house.ana.get(found["links"]["image"])).body == path.read_bytes()
+    # It is not tried again and again.
+    result = await house.scan()
+    assert (result["unchanged"], result["errors"]) == (1, [])
+    digests = [job for job in (await house.ana.get("/api/jobs")).json["items"] if job["kind"] == "digest"]
+    assert [job["result"] for job in digests] == [{"digested": 1, "problems": 1}]
+
+
+async def test_a_cache_that_vanishes_while_photos_are_read_stops_nothing(house: House) -> None:
+    for number in range(30):
+        photo(house.library / f"{number}.jpg", number, (300, 200))
+    await house.ana.post("/rescan")
+    cache = house.config.data_dir / "cache"
+    while await house.db.value("jobs.open", kind="digest"):
+        shutil.rmtree(cache, ignore_errors=True)
+    digests = [job for job in (await house.ana.get("/api/jobs")).json["items"] if job["kind"] == "digest"]
+    assert [(job["state"], job["error"], job["tries"]) for job in digests] == [("succeeded", None, 1)]
+    for found in await house.photos("limit=100"):
+        assert found["sha256"]
+        assert found["placeholder"]
+        assert (await house.ana.get(found["links"]["thumbnail"])).status == 200
+
+
+async def test_a_file_that_has_gone_before_it_was_read_waits(house: House) -> None:
+    for number in range(40):
+        photo(house.library / f"IMG_20240101_1200{number:02}.jpg", number, (300, 200))
+    await house.ana.post("/rescan")
+    path = house.library / "IMG_20240101_120000.jpg"
+    whole = path.read_bytes()
+    path.unlink()
+    await house.settled()
+    found = await house.photo("120000.jpg")
+    assert found["sha256"] is None
+    answer = await house.ana.get(found["links"]["thumbnail"])
+    assert answer.status in (410, 503)
+    write(path, whole)
+    await house.scan()
+    assert (await house.photo("120000.jpg"))["sha256"]
