@@ -139,7 +139,7 @@ def api(
             handler, handler.__name__, summary.rstrip("."), description.strip(), scope, status, tuple(errors),
             example or Example(), path, query, body, optional, hints.get("return"), media,
         )  # fmt: skip
-        decode_body = msgspec.json.Decoder(body).decode if body else None
+        decode_body = partial(_decode, decoder=msgspec.json.Decoder(body)) if body else None
         decode_query = lru_cache(maxsize=256)(partial(_query, kind=query))
 
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -256,6 +256,24 @@ async def _body(request: web.Request, decode: Callable[[bytes], Any], optional: 
         raise BadRequest(f"The body is not valid JSON: {error}", code="malformed_json") from None
     except RecursionError:
         raise BadRequest("The body is nested too deeply.", code="malformed_json") from None
+
+
+def _decode(raw: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        if "got `float`" not in str(error):
+            raise
+    # 5.0 is an integer for JSON Schema (2020-12, validation §6.1.1), and for some clients; not for msgspec.
+    return msgspec.convert(_whole_numbers(msgspec.json.decode(raw)), decoder.type)
+
+
+def _whole_numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _whole_numbers(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_whole_numbers(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 _AT = re.compile(r"(?P<message>.*?)(?: - at `\$\.?(?P<field>.*)`)?", re.DOTALL)

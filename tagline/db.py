@@ -89,10 +89,11 @@ class Tx:
 class _Write:
     """A write in the writer's queue, and what became of it."""
 
-    __slots__ = ("call", "committed", "error", "future", "result")
+    __slots__ = ("call", "committed", "durable", "error", "future", "result")
 
-    def __init__(self, call: Callable[[Tx], Any], future: asyncio.Future[Any]) -> None:
+    def __init__(self, call: Callable[[Tx], Any], durable: bool, future: asyncio.Future[Any]) -> None:
         self.call = call
+        self.durable = durable
         self.future = future
         self.result: Any = None
         self.error: BaseException | None = None
@@ -112,6 +113,7 @@ class Database:
         self._writer: sqlite3.Connection | None = None
         self._queue: deque[_Write] = deque()
         self._draining = False
+        self._flushing = True
 
     async def open(self) -> None:
         """Open all connections."""
@@ -158,14 +160,22 @@ class Database:
         An exception of `call` undoes what it wrote and is raised here; a full disk is DiskFull. A caller
         that is cancelled does not undo the write: it may have happened.
         """
+        result: R = await self._queued(lambda tx: call(tx, *args, **kwargs), durable=True)
+        return result
+
+    async def write_again_if_lost(self, call: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """The same for what is found out again if a power cut takes it (a scan's findings): it waits for no disk."""
+        result: R = await self._queued(lambda tx: call(tx, *args, **kwargs), durable=False)
+        return result
+
+    def _queued(self, call: Callable[[Tx], Any], *, durable: bool) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
-        write = _Write(lambda tx: call(tx, *args, **kwargs), loop.create_future())
+        write = _Write(call, durable, loop.create_future())
         self._queue.append(write)
         if not self._draining:
             self._draining = True
             self._thread.submit(self._drain, loop)
-        result: R = await write.future
-        return result
+        return write.future
 
     def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
         """On the writer's thread: commit what is queued, group by group."""
@@ -187,12 +197,16 @@ class Database:
     def _commit_group(self, group: list[_Write]) -> None:
         """One transaction: the first write that waits and, each in a savepoint of its own, those behind it."""
         group.append(self._queue.popleft())
+        durable = group[0].durable
         assert self._writer is not None
         try:
+            if durable != self._flushing:
+                self._writer.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
+                self._flushing = durable
             self._writer.execute("begin immediate")
             deadline = time.monotonic() + GROUP_SECONDS
             self._attempt(self._writer, group[0])
-            while self._queue and len(group) < GROUP_WRITES and time.monotonic() < deadline:
+            while self._may_join(durable, group) and time.monotonic() < deadline:
                 group.append(self._queue.popleft())
                 self._attempt(self._writer, group[-1])
             self._writer.execute("commit")
@@ -201,6 +215,9 @@ class Database:
                 self._writer.execute("rollback")
             for write in group:
                 write.error = write.error or trouble(error)
+
+    def _may_join(self, durable: bool, group: list[_Write]) -> bool:
+        return bool(self._queue) and self._queue[0].durable == durable and len(group) < GROUP_WRITES
 
     def _attempt(self, writer: sqlite3.Connection, write: _Write) -> None:
         """Run one write. Its own fault undoes only itself; one that ended SQLite's transaction ends the group."""

@@ -59,7 +59,7 @@ class Running:
         clock = asyncio.get_running_loop().time()
         if now or clock - self._told >= PROGRESS_EVERY:
             self._told = clock
-            await self._db.write(_progress, self.id, done, total, message)
+            await self._db.write_again_if_lost(_progress, self.id, done, total, message)
 
 
 Work = Callable[[Running], Awaitable[Any]]

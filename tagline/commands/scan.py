@@ -33,8 +33,8 @@ def scan(config: Config, accept_missing: bool) -> int:
 async def _by_ourselves(config: Config, accept_missing: bool) -> int:
     app = create_app(replace(config, scan_at_start=False, watch=False))
     runner = web.AppRunner(app)
-    await runner.setup()
     try:
+        await runner.setup()
         return await _scan(app[DB], accept_missing)
     finally:
         await runner.cleanup()

@@ -76,9 +76,10 @@ def serve(config: Config) -> int:
 async def _serve(config: Config) -> None:
     told_to_stop = _told_to_stop()
     app = create_app(config)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=FINISH_SECONDS, max_line_size=LINE_LIMIT)
-    await runner.setup()
+    # aiohttp waits for so long twice: for the handler, and again once the rest of its request's body is cut off.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=FINISH_SECONDS / 2, max_line_size=LINE_LIMIT)
     try:
+        await runner.setup()
         site = web.TCPSite(runner, config.host, config.port, reuse_address=True)
         try:
             await site.start()

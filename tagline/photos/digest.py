@@ -112,7 +112,7 @@ class Digester:
 
     async def _one(self, row: Row) -> None:
         digested = await self._read(row, urgent=True)
-        if digested is None or not await self._db.write(write_digests, [digested]):
+        if digested is None or not await self._db.write_again_if_lost(write_digests, [digested]):
             raise Unavailable("The photo's file cannot be read now.", code="still_being_written", retry_after=5)
 
     async def _next(
@@ -124,7 +124,7 @@ class Digester:
 
     async def _write(self, results: list[Digested], result: DigestResult) -> None:
         if results:
-            result.digested += await self._db.write(write_digests, results)
+            result.digested += await self._db.write_again_if_lost(write_digests, results)
             result.problems += sum(digested.problem is not None for digested in results)
             results.clear()
 

@@ -63,6 +63,16 @@ class DeleteQuery(msgspec.Struct, frozen=True):
     permanently: bool = False
 
 
+# The router tries them in this order; a grid asks for a hundred thumbnails for each list.
+
+
+@routes.get("/photos/{photo_id}/thumbnail")
+@api(errors=(404, 410, 415, 422, 503, 507), media="image/webp", example=Example(path=_ID, query={"size": 512}))
+async def thumbnail(request: web.Request, photo_id: PhotoId, query: ThumbnailQuery) -> web.StreamResponse:
+    """A thumbnail, upright and in sRGB; WebP, or JPEG where Accept does not take that."""
+    return await request.app[PICTURES].thumbnail(request, photo_id, query)
+
+
 @routes.get("/photos")
 @api(errors=(422,), example=Example(query={"q": "lake", "limit": 50}, answer=_PAGE))
 async def list_photos(request: web.Request, query: ListQuery) -> Json[PhotoPage]:
@@ -162,13 +172,6 @@ async def restore_line(request: web.Request, photo_id: PhotoId, version: Version
 async def image(request: web.Request, photo_id: PhotoId, query: ImageQuery) -> web.StreamResponse:
     """The original, from disk to socket: ranges and conditional requests as HTTP has them."""
     return await request.app[PICTURES].image(request, photo_id, query)
-
-
-@routes.get("/photos/{photo_id}/thumbnail")
-@api(errors=(404, 410, 415, 422, 503, 507), media="image/webp", example=Example(path=_ID, query={"size": 512}))
-async def thumbnail(request: web.Request, photo_id: PhotoId, query: ThumbnailQuery) -> web.StreamResponse:
-    """A thumbnail, upright and in sRGB; WebP, or JPEG where Accept does not take that."""
-    return await request.app[PICTURES].thumbnail(request, photo_id, query)
 
 
 @routes.delete("/photos/{photo_id}")

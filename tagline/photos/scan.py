@@ -29,7 +29,7 @@ from tagline.storage.provider import Absent, Away, Entry, Storage, Unreadable
 log = logging.getLogger(__name__)
 
 MARKER = ".tagline-library"
-BATCH = 64
+BATCH = 128
 # Files that the database compares or loses in one go; a login waits no longer than one of these takes.
 STEP = 200
 MOST_TOLD = 1000
@@ -209,7 +209,7 @@ class _Scan:
                 # In a folder that was not walked, the old name may still be there: then this is a hard link.
                 if whole or await self._storage.stat(row["old_path"]) is None
             ]
-            self._result.moved += await self._db.write(importing.move_files, renamed)
+            self._result.moved += await self._db.write_again_if_lost(importing.move_files, renamed)
 
     async def take_in_new(self) -> None:
         """Look into new and changed files, a few batches at a time, and write what they are."""
@@ -236,7 +236,7 @@ class _Scan:
     async def _take_in(self, entries: list[Entry]) -> int:
         batch = await self._looking.headers(entries)
         while batch:
-            outcomes = await self._db.write(importing.take_in, batch)
+            outcomes = await self._db.write_again_if_lost(importing.take_in, batch)
             self._count(outcomes)
             batch = [await self._verify(outcome) for outcome in outcomes if outcome.fate == "verify"]
         return len(entries)
@@ -306,7 +306,7 @@ class _Scan:
         for bound in bounds:
             async for rows in self._compared.pages("next_gone", STEP, **bound):
                 lost = [(row["path"], row["photo_id"]) for row in rows if not self._is_unknown(row["path"])]
-                await self._db.write(importing.lose_paths, lost)
+                await self._db.write_again_if_lost(importing.lose_paths, lost)
         # Those count as well whose file was overwritten by another.
         self._result.missing = await self._compared.number("lost_since", at=self._began)
 
