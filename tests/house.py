@@ -200,7 +200,10 @@ async def running(
 def make_photo(
     path: Path, colour: tuple[int, int, int] | str = "navy", size: tuple[int, int] = (320, 240), **exif: Any
 ) -> Path:
-    """A JPEG of one colour, unlike any of another colour or size. `taken`: EXIF's local time; `caption`: its description."""
+    """A JPEG of one colour, unlike any of another colour or size.
+
+    `taken`: EXIF's local time; `offset`: its offset; `caption`: its description.
+    """
     tags = Image.Exif()
     if exif.get("caption"):
         tags[0x010E] = exif["caption"]

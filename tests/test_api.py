@@ -344,6 +344,16 @@ async def test_a_value_of_the_wrong_type_is_never_bent_into_the_right_one(
     assert problem["errors"][0]["field"] == field
 
 
+async def test_a_whole_number_is_one_however_it_is_written(odd_house: House) -> None:
+    """As JSON Schema has it."""
+    json = {"Content-Type": "application/json"}
+    body = b'{"count": 7.0, "some": [1e3, -0.0]}'
+    answer = await odd_house.eve.post("/api/odd/numbers", data=body, headers=json)
+    assert (answer.status, answer.json) == (200, {"count": 7, "some": [1000, 0]})
+    problem = await odd_house.eve.post("/api/odd/numbers", {"count": 7.0, "some": [0.5]})
+    assert check_problem(problem, 400, "validation_error")["errors"][0]["field"] == "some[0]"
+
+
 # Request ids
 
 

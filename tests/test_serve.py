@@ -175,7 +175,8 @@ async def test_a_client_that_never_reads_on_does_not_keep_it_from_ending(tmp_pat
             [photo] = (await answer.json())["items"]
         async with session.get(service.base + photo["links"]["image"], headers=headers) as answer:
             await answer.content.readexactly(1)
-            async with asyncio.timeout(60):
+            # Ten seconds to finish, and some for the rest on a busy machine.
+            async with asyncio.timeout(14):
                 assert await service.stop() == 0
 
 
@@ -307,7 +308,9 @@ def test_a_key_that_is_not_there_cannot_be_revoked(tmp_path: Path) -> None:
     assert (answer.returncode, answer.stderr) == (1, "API key not found\n")
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["scan"], ["user"], ["key"], ["key", "add"], ["config"], ["openapi"]])
+@pytest.mark.parametrize(
+    "command", [[], ["serve"], ["scan"], ["user"], ["key"], ["key", "add"], ["config"], ["openapi"]]
+)
 def test_every_command_explains_itself(tmp_path: Path, command: list[str]) -> None:
     answer = tagline(*command, "--help", data_dir=tmp_path, PORT="nonsense")
     assert (answer.returncode, answer.stderr) == (0, "")

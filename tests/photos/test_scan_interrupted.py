@@ -4,8 +4,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.house import House, running, until
 from tests.photos.files import photo
+
+pytestmark = pytest.mark.slow
 
 COUNT = 800
 

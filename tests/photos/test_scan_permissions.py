@@ -12,6 +12,8 @@ from tests.house import running
 from tests.photos.files import photo
 from tests.robustness.service import WITHOUT_RIGHTS, tagline
 
+pytestmark = pytest.mark.slow
+
 BOUND = ("-c", WITHOUT_RIGHTS)
 
 

@@ -355,6 +355,7 @@ async def test_hostile_pixels_are_refused_calmly(house: House, name: str) -> Non
     assert (await house.ana.get((await house.photo("good.jpg"))["links"]["thumbnail"])).status == 200
 
 
+@pytest.mark.slow
 async def test_a_decoder_that_takes_too_long_ends_with_its_worker(tmp_path: Path) -> None:
     # 169 megapixels in a file of 164 KB take about as long as the limit allows, or longer.
     async with running(tmp_path, TAGLINE_WORKER_TIMEOUT="1", TAGLINE_WORKERS="1") as house:

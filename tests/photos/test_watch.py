@@ -12,6 +12,8 @@ from tagline.photos.watch import folders_of
 from tests.house import House, running, until
 from tests.photos.files import photo
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def watched(tmp_path: Path) -> AsyncIterator[House]:
