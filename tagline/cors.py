@@ -12,7 +12,8 @@ ALLOWED_HEADERS = (
     "Upload-Checksum, Upload-Defer-Length"
 )
 EXPOSED_HEADERS = (
-    "ETag, Location, Link, X-Total-Count, X-Request-ID, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, "
+    "ETag, Location, Link, X-Total-Count, X-Request-ID, Retry-After, "
+    "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, "
     "Content-Disposition, Content-Range, Accept-Ranges, Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, "
     "Upload-Offset, Upload-Length, Upload-Expires"
 )

@@ -61,6 +61,11 @@ class Running:
             self._told = clock
             await self._db.write_again_if_lost(_progress, self.id, done, total, message)
 
+    async def asks_for(self, name: str) -> bool:
+        """Whether the payload has something; who joined the job since it began may have asked for it."""
+        payload = msgspec.json.decode(await self._db.value("jobs.payload", id=self.id))
+        return isinstance(payload, dict) and bool(payload.get(name))
+
 
 Work = Callable[[Running], Awaitable[Any]]
 
@@ -225,6 +230,8 @@ def add(tx: Tx, kind: str, payload: Any, actor: Actor) -> str:
         record(tx, actor, "job", job_id, "create", 1, {"kind": kind})
         return job_id
     joined: str = tx.value("jobs.open", kind=kind)
+    if payload:
+        tx.run("jobs.amend", id=joined, payload=msgspec.json.encode(payload).decode())
     return joined
 
 

@@ -121,6 +121,7 @@ create index photos_located on photos (shelf, lat) where lat is not null;
 create index photos_fingerprint on photos (fingerprint);
 create index photos_sha256 on photos (sha256) where sha256 is not null;
 -- What the background still has to read, newest first.
+create index photos_problem on photos (problem) where problem is not null;
 create index photos_unread on photos (taken_rank) where unread = 1 and missing_at is null;
 
 -- Every path in the library that was looked at: a photo's file, a copy of it, or nothing of ours.

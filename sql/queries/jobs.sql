@@ -12,6 +12,18 @@ from jobs
 where kind = :kind and kind in ('scan', 'digest') and state in ('queued', 'running')
 limit 1;
 
+-- name: amend(id, payload)!
+-- Who joins an open job may ask it for more.
+update jobs
+set payload = :payload
+where id = :id;
+
+-- name: payload(id)$
+-- What a job was asked for, as it is now. By the primary key.
+select payload
+from jobs
+where id = :id;
+
 -- name: claim(kinds, now)^
 -- Take the next job of a kind that is free (a JSON array). Index jobs_queued.
 update jobs

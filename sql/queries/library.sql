@@ -82,6 +82,17 @@ set kind = :kind, mime_type = :mime_type, size = :size, width = :width, height =
 where id = :id
 returning version;
 
+-- name: forget_copies(photo_id, path)!
+-- The content has changed at one path: what lies at the others is not this photo's any more. Index files_photo.
+delete from files
+where photo_id = :photo_id and path <> :path;
+
+-- name: retry(problem)!
+-- What could not be shown for want of a tool is read again, now that it is there.
+update photos
+set unread = 1
+where problem = :problem;
+
 -- name: unburied(sha256)!
 -- Content that came back into the library's folder is wanted again.
 delete from tombstones

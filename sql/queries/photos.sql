@@ -62,7 +62,7 @@ where p.id = :id;
 
 -- name: paths(photo_id)
 -- Every file with a photo's content. Index files_photo.
-select path
+select path, size, mtime_ns, inode
 from files
 where photo_id = :photo_id
 order by path;

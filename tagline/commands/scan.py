@@ -21,7 +21,7 @@ POLL_SECONDS = 0.2
 
 def scan(config: Config, accept_missing: bool) -> int:
     """Scan the library; gives the exit status: 0, or 1 when the scan failed or warns."""
-    logs.configure(replace(config, log_level="warning"))
+    logs.configure(replace(config, log_level="error"))
     try:
         with data_directory(config):
             prepare(config)
@@ -75,8 +75,9 @@ async def _follow(db: Database, job_id: str, title: str) -> jobs.Job:
 
 def _summary(result: ScanResult) -> None:
     counts = {
-        "imported": result.imported_count, "updated": result.updated, "moved": result.moved, "found again": result.found,
-        "copies": result.duplicates, "missing": result.missing, "unchanged": result.unchanged, "skipped": result.skipped,
+        "imported": result.imported_count, "updated": result.updated, "moved": result.moved,
+        "found again": result.found, "copies": result.duplicates, "missing": result.missing,
+        "unchanged": result.unchanged, "skipped": result.skipped,
     }  # fmt: skip
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing there"
     print(f"{told} ({result.duration_s:.1f} s)")

@@ -125,10 +125,8 @@ def _told_to_stop() -> asyncio.Event:
 def _greet(config: Config, port: int, setup_token: str | None) -> None:
     """Tell whoever started the service where it is, and at the first run how to set it up."""
     address = f"http://{_own_address(config.host)}:{port}"
-    lines = [
-        f"Tagline {__version__} serves {config.storage_path if config.storage_backend == 'local' else 'photos in memory'}",
-        f"Open {address}",
-    ]
+    library = config.storage_path if config.storage_backend == "local" else "photos in memory"
+    lines = [f"Tagline {__version__} serves {library}", f"Open {address}"]
     if setup_token:
         # 6 ms of import, at the first run only.
         import segno

@@ -26,7 +26,10 @@ class Check(msgspec.Struct):
 
 
 class Health(msgspec.Struct, omit_defaults=True):
-    """The whole: as bad as the database's or disk's state, else `degraded` if anything is. Without credentials, the status alone."""
+    """The whole: `unhealthy` where the database is, `degraded` if anything is not as it should be.
+
+    Without credentials, the status alone.
+    """
 
     status: Status
     version: str | None = None

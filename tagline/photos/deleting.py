@@ -3,7 +3,7 @@
 from tagline.api import Identity
 from tagline.changes import record
 from tagline.db import Database, Tx
-from tagline.errors import Denied, NotFound
+from tagline.errors import Conflict, Denied, NotFound
 from tagline.photos.looking import Looking
 from tagline.storage.provider import Storage
 
@@ -19,12 +19,20 @@ async def delete_for_good(db: Database, storage: Storage, looking: Looking, who:
     photo = await db.row("photos.known", id=photo_id)
     if not photo:
         raise NotFound("Photo not found")
-    paths = [row["path"] for row in await db.rows("photos.paths", photo_id=photo_id)]
+    files = await db.rows("photos.paths", photo_id=photo_id)
+    paths = [row["path"] for row in files]
     if paths and not storage.writable:
         raise Denied(
             "The library is read-only; the photo can go to the trash, but its file stays.",
             code="read_only_library",
         )
+    for file in files:
+        entry = await storage.stat(file["path"])
+        if entry and (entry.size, entry.mtime_ns, entry.inode) != (file["size"], file["mtime_ns"], file["inode"]):
+            raise Conflict(
+                f"The file {file['path']} has changed since it was last looked at. Scan first, look again, then delete.",
+                code="file_changed",
+            )
     sha256 = photo["sha256"]
     if paths and not sha256:
         sha256 = await looking.sha256_of(paths[0])

@@ -5,7 +5,9 @@ people look first.
 """
 
 import asyncio
+import importlib.util
 import logging
+import shutil
 from typing import Any
 
 import msgspec
@@ -207,6 +209,14 @@ def write_digests(tx: Tx, results: list[Digested]) -> int:
             tx.run("library.unburied", sha256=digested.sha256)
         written += 1
     return written
+
+
+def retry_with_new_tools(tx: Tx) -> None:
+    """Read again what could not be shown for want of a tool that has been installed since."""
+    if shutil.which("ffmpeg"):
+        tx.run("library.retry", problem="no_ffmpeg")
+    if importlib.util.find_spec("pillow_heif"):
+        tx.run("library.retry", problem="heif_not_installed")
 
 
 DIGESTER = web.AppKey("digester", Digester)

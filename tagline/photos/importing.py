@@ -277,6 +277,8 @@ def _change(tx: Tx, found: Found, photo_id: str) -> Outcome:
         "library.replace", id=photo_id, last_modified=modified(tx, photo["last_modified"]),
         words=words.of_photo(photo["description"], keywords, photo["object_key"], columns["place"]), **columns, **taken,
     )  # fmt: skip
+    # The next scan takes copies of the old content in as a photo of their own.
+    tx.run("library.forget_copies", photo_id=photo_id, path=found.entry.key)
     _put_file(tx, found, photo_id)
     change = {
         "fingerprint": [photo["fingerprint"], columns["fingerprint"]],

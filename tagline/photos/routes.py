@@ -15,7 +15,7 @@ from tagline.errors import DiskFull, NotFound, Unavailable
 from tagline.jobs import JOBS
 from tagline.photos import albums, counts, deleting, lines, lists, untold
 from tagline.photos.counts import Timeline, TimelineQuery
-from tagline.photos.digest import DIGESTER, Digester
+from tagline.photos.digest import DIGESTER, Digester, retry_with_new_tools
 from tagline.photos.lines import LINE_EXAMPLE, BatchEdit, BatchResult, History, LineEdit
 from tagline.photos.lists import ListQuery, PhotoPage
 from tagline.photos.looking import LOOKING, Looking
@@ -267,6 +267,7 @@ async def _photos(app: web.Application) -> AsyncIterator[None]:
     hub.listen(memo.forget)
     jobs.register("scan", scanner.run)
     jobs.register("digest", digester.run, tries=5, again=True)
+    await db.write(retry_with_new_tools)
     if config.scan_at_start:
         await jobs.add("scan")
     watched = config.watch and config.storage_backend == "local"

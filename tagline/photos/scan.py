@@ -81,25 +81,24 @@ class Scanner:
 
     async def run(self, job: Running) -> ScanResult:
         """The job `scan`: the whole library. Its payload may have `accept_missing`."""
-        accept = bool(isinstance(job.payload, dict) and job.payload.get("accept_missing"))
         async with self._alone:
-            return await self._scan([""], accept, job)
+            return await self._scan([""], job)
 
     async def folders(self, folders: list[str]) -> ScanResult:
         """Some folders (keys with a slash at the end) and what is below them: where the watcher saw something."""
         async with self._alone:
-            return await self._scan(folders, accept_missing=False, job=None)
+            return await self._scan(folders, None)
 
-    async def _scan(self, folders: list[str], accept_missing: bool, job: Running | None) -> ScanResult:
+    async def _scan(self, folders: list[str], job: Running | None) -> ScanResult:
         began = time.monotonic()
         result = ScanResult()
         async with comparison(self._db.path) as compared:
             scan = _Scan(self._db, self._storage, self._looking, compared, result, job)
             try:
-                await scan.walk(folders, accept_missing)
+                await scan.walk(folders)
                 await scan.take_in_renamed(folders)
                 await scan.take_in_new()
-                await scan.lose_gone(folders, self._config.max_missing_percent, accept_missing)
+                await scan.lose_gone(folders, self._config.max_missing_percent)
                 await scan.count_others()
             except Emptied as odd:
                 result.status = "warning"
@@ -136,7 +135,7 @@ class _Scan:
         # Of files and folders that could not be read, from where to where paths are unknown, not gone.
         self._unknown: list[tuple[str, str]] = []
 
-    async def walk(self, folders: list[str], accept_missing: bool) -> None:
+    async def walk(self, folders: list[str]) -> None:
         """Note every file below the folders. Raises Emptied if this does not look like the library that is known."""
         known = await self._compared.number("known")
         try:
@@ -145,8 +144,9 @@ class _Scan:
         except Away:
             if not known or await self._storage.present():
                 raise
-            if not accept_missing:
+            if not await self._accepts_missing():
                 raise Emptied("The library's folder is gone.") from None
+        accept_missing = await self._accepts_missing()
         if known and not accept_missing:
             if folders == [""] and not await self._compared.number("seen"):
                 raise Emptied(f"The library's folder is empty, with {known} photos known.")
@@ -154,6 +154,9 @@ class _Scan:
                 raise Emptied(f"The library's marker file {MARKER} is missing or another library's.")
         await self._put_marker(accept_missing)
         self._result.unchanged = await self._compared.number("unchanged")
+
+    async def _accepts_missing(self) -> bool:
+        return self._job is not None and await self._job.asks_for("accept_missing")
 
     async def _walk(self, folder: str) -> None:
         seen = 0
@@ -292,7 +295,7 @@ class _Scan:
         if len(self._result.errors) < MOST_TOLD:
             self._result.errors.append(ScanError(path, code, detail))
 
-    async def lose_gone(self, folders: list[str], max_percent: int, accept_missing: bool) -> None:
+    async def lose_gone(self, folders: list[str], max_percent: int) -> None:
         """Mark as missing what is gone, unless that is so much that it cannot be true."""
         known = await self._compared.number("known")
         bounds = [{"below": folder, "beyond": folder + BEYOND} for folder in folders]
@@ -301,7 +304,7 @@ class _Scan:
             await self._compared.number("gone_in", below=below, beyond=beyond) for below, beyond in self._unknown
         ]
         gone_for_sure = max(0, sum(gone) - sum(unknown))
-        if gone_for_sure * 100 > known * max_percent and not accept_missing:
+        if gone_for_sure * 100 > known * max_percent and not await self._accepts_missing():
             raise Emptied(f"{gone_for_sure} of {known} known files are gone, more than {max_percent} percent.")
         for bound in bounds:
             async for rows in self._compared.pages("next_gone", STEP, **bound):
