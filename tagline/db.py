@@ -123,8 +123,8 @@ class Database:
 
     async def close(self) -> None:
         """Finish the writes that are queued, then close every connection."""
-        while self._draining:
-            await asyncio.sleep(0)
+        if self._writer:
+            await self._queued(lambda tx: None, durable=True)
         for reader in self._readers:
             await reader.close()
         if self._writer:

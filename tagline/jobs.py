@@ -29,7 +29,7 @@ KEPT_DAYS = 30
 
 
 class Job(msgspec.Struct):
-    """A job as the API gives it. `total` is null while nobody knows; `error` says why it failed, or failed last time."""
+    """A job as the API gives it. `total` is null while nobody knows; `error` says why it failed, or did last time."""
 
     id: str
     kind: str
@@ -204,7 +204,8 @@ class Jobs:
             return partial(_end, job_id=job_id, state="succeeded", error=None, result=encoded)
         except Exception as error:
             known = isinstance(error, Problem)
-            log.log(logging.WARNING if known else logging.ERROR, "job %s (%s) failed: %s", job_id, claimed["kind"], error,
+            level = logging.WARNING if known else logging.ERROR
+            log.log(level, "job %s (%s) failed: %s", job_id, claimed["kind"], error,
                     exc_info=None if known else error)  # fmt: skip
             why = error.detail if isinstance(error, Problem) else "Something went wrong; the log has the details."
             if claimed["tries"] < kind.tries:

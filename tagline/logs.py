@@ -93,7 +93,7 @@ class RequestLog:
         account: str | None,
         address: str | None,
     ) -> None:
-        """Note one request. `started` is `time.perf_counter()`; the route is its pattern, so no secret of a URL is told."""
+        """Note one request, begun at `started` (`time.perf_counter()`). The route is a pattern: no URL is told."""
         if not self._enabled:
             return
         milliseconds = round((time.perf_counter() - started) * 1000, 2)
@@ -102,11 +102,13 @@ class RequestLog:
             line = _encode(
                 {
                     "time": at, "level": "info", "logger": self.LOGGER, "request_id": request_id, "method": method,
-                    "route": route, "status": status, "duration_ms": milliseconds, "account": account, "address": address,
+                    "route": route, "status": status, "duration_ms": milliseconds, "account": account,
+                    "address": address,
                 }
             ).decode()  # fmt: skip
         else:
-            line = f"{at} INFO {method} {route} {status} {milliseconds} ms account={account} address={address} id={request_id}"
+            who = f"account={account} address={address} id={request_id}"
+            line = f"{at} INFO {method} {route} {status} {milliseconds} ms {who}"
         if not self._lines:
             asyncio.get_running_loop().call_later(REQUESTS_EVERY, self._hand_over)
         self._lines.append(line)

@@ -185,8 +185,8 @@ HOT = {
     "library.unread": "photos_unread",
     "library.other_file": "files_photo",
 }
-# Sorted in memory since they are few: an account's devices and keys, the copies of one content, jobs that are due.
-FEW = {"accounts.live_family", "library.same_content", "jobs.claim"}
+# Sorted in memory since they are few: the photos that have one content.
+FEW = {"library.same_content"}
 
 
 @pytest.mark.parametrize("query", sorted(HOT))

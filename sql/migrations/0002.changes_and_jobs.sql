@@ -31,7 +31,7 @@ create table jobs (
     ended_at integer
 ) strict;
 
-create index jobs_queued on jobs (run_after) where state = 'queued';
+create index jobs_queued on jobs (run_after, created_at) where state = 'queued';
 create index jobs_newest on jobs (created_at, id);
 -- A second scan joins the one that is queued or runs; so does the reading of what the scan found.
 create unique index jobs_single on jobs (kind) where kind in ('scan', 'digest') and state in ('queued', 'running');

@@ -84,7 +84,6 @@ select s.user_id, s.device_name, u.role
 from sessions s
 join users u on u.id = s.user_id
 where s.family_id = :family_id and s.revoked_at is null and s.expires_at > :now
-order by s.issued_at desc
 limit 1;
 
 -- name: devices(user_id, now)

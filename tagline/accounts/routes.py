@@ -134,8 +134,8 @@ _SESSION = {
     "last_used_at": "2026-11-20T09:15:00.000000Z", "expires_at": "2026-12-20T09:15:00.000000Z", "current": True,
 }  # fmt: skip
 _KEY = {
-    "id": _KEY_ID, "name": "NAS", "prefix": "a1b2c3d4e5", "scope": "upload", "created_at": "2026-11-20T09:00:00.000000Z",
-    "last_used_at": None, "expires_at": None,
+    "id": _KEY_ID, "name": "NAS", "prefix": "a1b2c3d4e5", "scope": "upload",
+    "created_at": "2026-11-20T09:00:00.000000Z", "last_used_at": None, "expires_at": None,
 }  # fmt: skip
 _NEW_KEY = {
     "id": _KEY_ID, "name": "NAS", "prefix": "a1b2c3d4e5", "scope": "upload", "key": "tgl_a1b2c3d4e5_9qVhN0c5…",

@@ -30,7 +30,7 @@ async def delete_for_good(db: Database, storage: Storage, looking: Looking, who:
         entry = await storage.stat(file["path"])
         if entry and (entry.size, entry.mtime_ns, entry.inode) != (file["size"], file["mtime_ns"], file["inode"]):
             raise Conflict(
-                f"The file {file['path']} has changed since it was last looked at. Scan first, look again, then delete.",
+                f"The file {file['path']} has changed since the last scan. Scan, look at the photo again, then delete.",
                 code="file_changed",
             )
     sha256 = photo["sha256"]

@@ -46,7 +46,7 @@ class Links(msgspec.Struct):
 
 
 class Photo(msgspec.Struct):
-    """A photo. `sha256` and `placeholder` (a thumbhash, base64) are null until its file was read once in the background;
+    """A photo. `sha256` and `placeholder` (a thumbhash, base64) are null until its file was read in the background;
     `problem` is the code of why its pixels cannot be shown."""
 
     id: str
@@ -72,7 +72,7 @@ MIN_RANK, MAX_RANK = -(2**63), 2**63 - 1
 
 
 def first_rank(at: int) -> int:
-    """The least rank of photos taken in the millisecond of `at` (µs); kept in range for times before 1691 or after 2248."""
+    """The least rank of photos taken in the millisecond of `at` (µs); in range also before 1691 and after 2248."""
     return max(MIN_RANK + 1, min(at // 1000 << RANK_BITS, MAX_RANK - (1 << RANK_BITS)))
 
 

@@ -30,7 +30,9 @@ class Storage(Protocol):
         """Whether the storage is there, be it empty. Never raises."""
 
     def walk(self, below: str = "") -> AsyncIterator[list[Entry | Unreadable]]:
-        """All files, or those below a folder (with a slash at its end), in batches of at most 1,000; a directory's files first, then its directories, by name.
+        """All files, or those below a folder (with a slash at its end), in batches of at most 1,000.
+
+        A directory's files come first, then its directories, by name.
 
         Passed over are hidden and temporary files, what cameras, NAS and systems keep for themselves, what a
         `.taglineignore` names, whatever is no regular file, and symbolic links out of the library or to
