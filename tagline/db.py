@@ -123,12 +123,15 @@ class Database:
 
     async def close(self) -> None:
         """Finish the writes that are queued, then close every connection."""
+        in_thread = asyncio.get_running_loop().run_in_executor
+        try:
+            # Its turn comes behind what the writer does now, and a drain that follows from that is queued by then.
+            await in_thread(self._thread, lambda: None)
+        finally:
+            for reader in self._readers:
+                await reader.close()
         if self._writer:
-            await self._queued(lambda tx: None, durable=True)
-        for reader in self._readers:
-            await reader.close()
-        if self._writer:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.close)
+            await in_thread(self._thread, self._writer.close)
         self._thread.shutdown()
 
     # Reading
