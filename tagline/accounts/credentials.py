@@ -2,6 +2,7 @@
 
 import hmac
 from collections import OrderedDict
+from contextlib import suppress
 
 import msgspec
 from aiohttp import web
@@ -12,7 +13,7 @@ from tagline.api import IDENTITY, LEFT, Identity, Scope
 from tagline.changes import Change
 from tagline.config import Config
 from tagline.db import Database
-from tagline.errors import Denied, Unauthenticated
+from tagline.errors import Denied, DiskFull, Unauthenticated, Unavailable
 from tagline.limits import Buckets
 
 ACCESS_COOKIE = "tagline_access_token"
@@ -93,7 +94,9 @@ class Credentials:
         if ends is not None and ends <= now:
             return None
         if row["last_used_at"] is None or row["last_used_at"] < now - KEY_KNOWN_FOR:
-            await self._db.write(lambda tx: tx.run("accounts.used_key", id=row["id"], at=tx.at))
+            # Reading goes on with a full disk, and then nobody needs to know when the key was used.
+            with suppress(DiskFull, Unavailable):
+                await self._db.write_again_if_lost(lambda tx: tx.run("accounts.used_key", id=row["id"], at=tx.at))
         identity = Identity(row["user_id"], row["role"], row["scope"], row["name"], key_id=row["id"])
         return _Known(identity, min(now + KEY_KNOWN_FOR, ends or now + KEY_KNOWN_FOR))
 
