@@ -122,6 +122,7 @@ async def finish(request: web.Request, response: web.StreamResponse) -> None:
     request[BEGUN] = True
     headers = response.headers
     headers["Server"] = "tagline"
+    headers.setdefault("Cache-Control", "private, no-cache")
     headers["X-Request-ID"] = request.get(REQUEST_ID, "")
     if "Content-Security-Policy" in headers:
         for name, value in SECURITY_HEADERS.items():

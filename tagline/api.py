@@ -7,6 +7,7 @@
 `request` is passed on; a name in the path is a path parameter; `query` and `body` are msgspec structs.
 """
 
+import asyncio
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -28,6 +29,8 @@ _REACH = {scope: reach for reach, scope in enumerate(SCOPES)}
 Role = Literal["user", "admin", "team_admin", "owner"]
 
 JSON_LIMIT = 1024 * 1024
+# A body has so long to arrive, s.
+BODY_SECONDS = 30
 # A request line or header: the longest search, of 1,000 characters of 4 bytes, takes 12 KB in an address.
 LINE_LIMIT = 32 * 1024
 
@@ -111,6 +114,7 @@ class Operation(msgspec.Struct, frozen=True):
     body_optional: bool
     answer: Any
     media: str
+    headers: dict[str, str]
 
 
 OPERATION = "__operation__"
@@ -123,8 +127,12 @@ def api(
     errors: Iterable[int] = (),
     example: Example | None = None,
     media: str = "application/json",
+    headers: dict[str, str] | None = None,
 ) -> Callable[[Callable[..., Awaitable[Any]]], Callable[[web.Request], Awaitable[web.StreamResponse]]]:
-    """Declare a handler. `scope=None` needs no credentials; `media` is the type of an answer that is no JSON."""
+    """Declare a handler. `scope=None` needs no credentials; `media` is the type of an answer that is no JSON.
+
+    `headers` of the request that the handler listens to, each with what it is for.
+    """
 
     def decorate(
         handler: Callable[..., Awaitable[Any]],
@@ -138,6 +146,7 @@ def api(
         operation = Operation(
             handler, handler.__name__, summary.rstrip("."), description.strip(), scope, status, tuple(errors),
             example or Example(), path, query, body, optional, hints.get("return"), media,
+            headers or {},
         )  # fmt: skip
         decode_body = partial(_decode, decoder=msgspec.json.Decoder(body)) if body else None
         decode_query = lru_cache(maxsize=256)(partial(_query, kind=query))
@@ -231,7 +240,7 @@ def convert(values: Any, kind: type[T]) -> T:
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise invalid(error) from None
+        raise invalid(error, kind) from None
 
 
 async def _body(request: web.Request, decode: Callable[[bytes], Any], optional: bool) -> Any:
@@ -243,7 +252,10 @@ async def _body(request: web.Request, decode: Callable[[bytes], Any], optional: 
     if (request.content_length or 0) > JSON_LIMIT:
         raise TooLarge("The request's body is larger than 1 MiB.")
     try:
-        raw = await request.read()
+        async with asyncio.timeout(BODY_SECONDS):
+            raw = await request.read()
+    except TimeoutError:
+        raise BadRequest("The body did not arrive in time; send it again.", code="body_too_slow") from None
     except RequestPayloadError as error:
         raise BadRequest("The body is not what its Content-Encoding or Transfer-Encoding says.") from error
     if optional and not raw.strip():
@@ -276,16 +288,27 @@ def _whole_numbers(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-_AT = re.compile(r"(?P<message>.*?)(?: - at `\$\.?(?P<field>.*)`)?", re.DOTALL)
 _FIELD = re.compile(r"(?:field|unknown field) `(\w+)`")
 
 
-def invalid(error: msgspec.ValidationError) -> Invalid:
-    """msgspec's message as our error: the field apart from what is wrong with it."""
-    match = _AT.fullmatch(str(error))
-    assert match is not None
-    message, field = match["message"], match["field"] or ""
+def invalid(error: msgspec.ValidationError, kind: Any = None) -> Invalid:
+    """msgspec's message as our error: the field apart from what is wrong with it, and what is accepted instead.
+
+    `kind` is the struct that was to be made, whose hints tell the words that a field may be.
+    """
+    message, found, place = str(error).rpartition(" - at `$")
+    if not found:
+        message, place = place, ""
+    field = place.rstrip("`").removeprefix(".")
     named = _FIELD.search(message)
+    if message.startswith("Invalid enum value"):
+        hint = get_type_hints(kind).get(field) if kind else None
+        accepted = [word for part in (hint, *get_args(hint)) for word in get_args(part) if isinstance(word, str)]
+        message = f"is not one of {', '.join(dict.fromkeys(accepted))}" if accepted else message
+    elif message.startswith("Expected `bool"):
+        message = "is neither true nor false"
+    elif UUID_PATTERN in message:
+        message = "is not a UUID"
     if named:
         field = f"{field}.{named[1]}" if field else named[1]
         message = "is missing" if "missing" in message else "is not known here"

@@ -1,7 +1,7 @@
 """The application: the one ordered list of what it is made of."""
 
 import asyncio
-import contextlib
+import logging
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -12,9 +12,12 @@ from tagline.api import JSON_LIMIT
 from tagline.changes import HUB, Change, Hub
 from tagline.config import CONFIG, Config
 from tagline.db import DB, Database, opened
+from tagline.errors import Problem
 from tagline.jobs import JOBS, Jobs
 from tagline.operations import routes as operations
 from tagline.photos import routes as photos
+
+log = logging.getLogger(__name__)
 
 # How often to look whether another process (the command line) has written, s.
 LOOK_EVERY = 1.0
@@ -47,27 +50,23 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
         follower = asyncio.create_task(_follow(db, hub, newest["seq"] if newest else 0))
         yield
         follower.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await follower
+        await asyncio.gather(follower, return_exceptions=True)
 
 
 async def _follow(db: Database, hub: Hub, seq: int) -> None:
     """Tell what other processes wrote: the command line makes keys and queues scans while the service runs."""
-    told: set[int] = set()
-
-    def note(changes: list[Change]) -> None:
-        told.update(change.seq for change in changes)
-
-    hub.listen(note)
     while True:
         await asyncio.sleep(LOOK_EVERY)
-        rows = await db.rows("changes.since", seq=seq, limit=MOST_TOLD)
-        others = [Change(*row) for row in rows if row["seq"] not in told]
+        try:
+            rows = await db.rows("changes.since", seq=seq, limit=MOST_TOLD)
+        except Problem as problem:
+            log.warning("what other processes wrote cannot be read now: %s", problem.detail)
+            continue
         if rows:
+            hub.tell([Change(*row) for row in rows])
+            # What this look found may be on its way from our own writer still; what the last one found has come.
+            hub.passed(seq)
             seq = rows[-1]["seq"]
-            told = {number for number in told if number > seq}
-        if others:
-            hub.tell(others)
 
 
 async def _jobs(app: web.Application) -> AsyncIterator[None]:

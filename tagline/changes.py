@@ -65,18 +65,27 @@ class Hub:
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
+        self._told: set[int] = set()
 
     def listen(self, listener: Listener) -> None:
         """Call `listener` with each commit's changes; it must be quick and not raise."""
         self._listeners.append(listener)
 
     def tell(self, changes: list[Change]) -> None:
-        """Pass committed changes on; a listener's fault is logged and stops no other."""
+        """Pass committed changes on, each once; a listener's fault is logged and stops no other."""
+        news = [change for change in changes if change.seq not in self._told]
+        if not news:
+            return
+        self._told.update(change.seq for change in news)
         for listener in self._listeners:
             try:
-                listener(changes)
+                listener(news)
             except Exception:
                 log.exception("a listener of the change feed failed")
+
+    def passed(self, seq: int) -> None:
+        """Changes up to `seq` will not come again, so they need not be remembered."""
+        self._told = {told for told in self._told if told > seq}
 
 
 HUB = web.AppKey("hub", Hub)

@@ -42,7 +42,7 @@ def is_not_modified(method: str, headers: Mapping[str, str], now: Validators) ->
     """
     modified = now.last_modified_second()
     if (wanted := headers.get("If-Match")) is not None:
-        if not _lists(wanted, now.etag, weak=False):
+        if not lists_tag(wanted, now.etag, weak=False):
             raise _failed(now)
     elif (
         modified is not None
@@ -52,7 +52,7 @@ def is_not_modified(method: str, headers: Mapping[str, str], now: Validators) ->
         raise _failed(now)
     reads = method in ("GET", "HEAD")
     if (known := headers.get("If-None-Match")) is not None:
-        if not _lists(known, now.etag, weak=True):
+        if not lists_tag(known, now.etag, weak=True):
             return False
         if not reads:
             raise _failed(now)
@@ -74,7 +74,7 @@ def wants_range(method: str, headers: Mapping[str, str], now: Validators) -> boo
     return modified is not None and _seconds(wanted) == modified and modified < int(time.time())
 
 
-def _lists(header: str, etag: str, *, weak: bool) -> bool:
+def lists_tag(header: str, etag: str, *, weak: bool) -> bool:
     """Whether a list of entity tags has `etag`, or is `*`. A malformed list has nothing after its fault."""
     if header.strip(" \t") == "*":
         return True

@@ -102,7 +102,8 @@ def _find(setting: Setting, environ: Mapping[str, str]) -> tuple[str, str]:
             try:
                 return Path(file).read_text(encoding="utf-8").rstrip("\r\n"), f"file {file}"
             except (OSError, UnicodeDecodeError) as error:
-                raise ValueError(f"cannot read {name}_FILE {file}: {error}") from None
+                reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+                raise ValueError(f"cannot read {name}_FILE {file}: {reason}") from None
     if setting.field == "data_dir":
         return _default_data_dir(environ), "default"
     return setting.default, "default"

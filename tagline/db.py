@@ -12,7 +12,7 @@ import logging
 import sqlite3
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import cache
@@ -80,10 +80,6 @@ class Tx:
     def run(self, query: str, /, **parameters: Any) -> int:
         """Execute a statement; gives the number of rows that it touched."""
         return self._connection.execute(self._queries[query], parameters).rowcount
-
-    def many(self, query: str, rows: Iterable[dict[str, Any]]) -> None:
-        """Execute a statement once for each row of parameters."""
-        self._connection.executemany(self._queries[query], rows)
 
 
 class _Write:

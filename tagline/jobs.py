@@ -255,8 +255,8 @@ def _end(tx: Tx, job_id: str, state: State, error: str | None, result: str | Non
 
 
 def _again(tx: Tx, job_id: str, error: str, seconds: int) -> None:
-    tx.run("jobs.again", id=job_id, error=error, run_after=tx.at + seconds * 1_000_000)
-    record(tx, SERVICE, "job", job_id, "update", 1, {"state": "queued"})
+    if tx.row("jobs.again", id=job_id, error=error, run_after=tx.at + seconds * 1_000_000):
+        record(tx, SERVICE, "job", job_id, "update", 1, {"state": "queued"})
 
 
 def _cancel(tx: Tx, job_id: str, actor: Actor) -> None:

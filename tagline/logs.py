@@ -1,9 +1,13 @@
 """The log: text or JSON lines to standard output or a rotating file, and one line for every request."""
 
 import asyncio
+import atexit
+import contextlib
 import logging
 import logging.handlers
+import queue
 import sys
+import threading
 import time
 from typing import Any
 
@@ -11,7 +15,7 @@ import msgspec
 from aiohttp import web
 
 from tagline import times
-from tagline.config import Config
+from tagline.config import Config, ConfigError
 
 _encode = msgspec.json.Encoder().encode
 _FIELDS = "fields"
@@ -56,22 +60,70 @@ def configure(config: Config) -> None:
     """Set up the root logger as configured."""
     handler: logging.Handler
     if config.log_file:
-        config.log_file.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.handlers.RotatingFileHandler(config.log_file, maxBytes=10_000_000, backupCount=5)
+        try:
+            config.log_file.parent.mkdir(parents=True, exist_ok=True)
+            handler = logging.handlers.RotatingFileHandler(config.log_file, maxBytes=10_000_000, backupCount=5)
+        except OSError as error:
+            why = f"cannot be written: {error.strerror}"
+            raise ConfigError([f"TAGLINE_LOG_FILE: {config.log_file} {why}"]) from error
     else:
         handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter() if config.log_format == "json" else TextFormatter())
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [Waiting(handler)]
     root.setLevel(config.log_level.upper())
     # Those that tell at `info` what only their own developers want to know.
     for name in ("watchfiles", "yoyo", "PIL", "aiosqlite", "asyncio"):
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
 
 
+class Waiting(logging.Handler):
+    """Hands records to another handler in a thread of its own: nobody who logs waits for whoever reads the log.
+
+    When that one stalls (a terminal held by Ctrl-S), what does not fit into the queue is dropped, and counted.
+    """
+
+    MOST = 5_000
+
+    def __init__(self, handler: logging.Handler) -> None:
+        super().__init__()
+        self._handler = handler
+        self._queue: queue.Queue[logging.LogRecord | None] = queue.Queue(self.MOST)
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._write, name="log", daemon=True)
+        self._thread.start()
+        atexit.register(self.finish)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue a record."""
+        try:
+            self._queue.put_nowait(record)
+        except queue.Full:
+            self._dropped += 1
+
+    def _write(self) -> None:
+        while record := self._queue.get():
+            self._handler.handle(record)
+            if self._queue.empty():
+                self._tell_dropped()
+        self._tell_dropped()
+
+    def _tell_dropped(self) -> None:
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
+            text = f"{dropped} lines of the log were dropped, since nobody read it"
+            self._handler.handle(logging.LogRecord(__name__, logging.WARNING, "", 0, text, None, None))
+
+    def finish(self) -> None:
+        """Write what is queued, at the end, for at most two seconds."""
+        with contextlib.suppress(queue.Full):
+            self._queue.put(None, timeout=1)
+        self._thread.join(timeout=2)
+
+
 class RequestLog:
-    """One line for every request. They are gathered and handed to the log's handler together, in a thread: a line
-    costs the event loop 3 µs instead of 30, and it never waits for whoever reads the log."""
+    """One line for every request. They are gathered and handed to the log together: a line costs the event loop 3 µs
+    instead of 30."""
 
     LOGGER = "tagline.requests"
 
@@ -110,7 +162,7 @@ class RequestLog:
             who = f"account={account} address={address} id={request_id}"
             line = f"{at} INFO {method} {route} {status} {milliseconds} ms {who}"
         if not self._lines:
-            asyncio.get_running_loop().call_later(REQUESTS_EVERY, self._hand_over)
+            asyncio.get_running_loop().call_later(REQUESTS_EVERY, self.flush)
         self._lines.append(line)
 
     def _now(self) -> str:
@@ -122,18 +174,12 @@ class RequestLog:
             )
         return self._second_text
 
-    def _hand_over(self) -> None:
-        if self._lines:
-            asyncio.get_running_loop().run_in_executor(None, self._log.handle, self._record())
-
     def flush(self) -> None:
-        """Write what is there, at the end."""
-        if self._lines:
-            self._log.handle(self._record())
-
-    def _record(self) -> logging.LogRecord:
+        """Hand over what is there."""
         lines, self._lines = self._lines, []
-        return logging.LogRecord(self.LOGGER, logging.INFO, "", 0, "\n".join(lines), None, None)
+        if lines:
+            record = logging.LogRecord(self.LOGGER, logging.INFO, "", 0, "\n".join(lines), None, None)
+            self._log.handle(record)
 
 
 REQUESTS = web.AppKey("requests", RequestLog)

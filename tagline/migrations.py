@@ -17,12 +17,25 @@ class MigrationError(Exception):
 def migrate(path: Path) -> None:
     """Create or update the database at `path`.
 
-    Raises MigrationError for a database that is newer than this program, or broken. Whoever calls holds the
-    data directory's lock, so a lock row that a killed migration left behind is nobody's.
+    Raises MigrationError for a database that is newer than this program, or broken, or that cannot be written.
+    Whoever calls holds the data directory's lock, so a lock row that a killed migration left behind is nobody's.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _migrate(path)
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise MigrationError(
+            f"The database {path} cannot be made or updated: {reason}. Its directory has to be writable, with some "
+            "room left. DATABASE_URL names another file; without it, it lies in TAGLINE_DATA_DIR."
+        ) from error
+
+
+def _migrate(path: Path) -> None:
     try:
         applied = _applied(path)
+    except sqlite3.OperationalError:
+        raise  # it cannot be reached, which says nothing about what is in it
     except sqlite3.DatabaseError as error:
         raise MigrationError(
             f"{path} cannot be read as a database ({error}). Put back the newest copy: "

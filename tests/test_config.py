@@ -161,9 +161,12 @@ def test_a_secret_may_stand_in_a_file_and_its_last_line_end_does_not_count(tmp_p
 
 def test_a_secret_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b"\xff\xfe")
-    for file in (tmp_path / "none", tmp_path, tmp_path / "latin"):
-        [problem] = problems(BACKEND_PASSWORD_FILE=str(file))
-        assert problem.startswith(f"BACKEND_PASSWORD: cannot read BACKEND_PASSWORD_FILE {file}")
+    reasons = {"none": "No such file or directory", "": "Is a directory", "latin": "it is no UTF-8 text"}
+    for name, reason in reasons.items():
+        file = tmp_path / name
+        assert problems(BACKEND_PASSWORD_FILE=str(file)) == [
+            f"BACKEND_PASSWORD: cannot read BACKEND_PASSWORD_FILE {file}: {reason}"
+        ]
 
 
 def test_an_alias_is_read_where_the_name_itself_is_not_set() -> None:

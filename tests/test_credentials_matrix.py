@@ -13,6 +13,9 @@ from tests.house import PASSWORD, Answer, Client, House
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 VALUES = {"version": "1", "name": "site.css"}
+# What is about a person and not about photos: people need the route's own scope for it, API keys `admin`.
+PERSONAL = {("PATCH", "/auth/profile"), ("GET", "/auth/sessions"), ("HEAD", "/auth/sessions"),
+            ("DELETE", f"/auth/sessions/{NOBODY}")}  # fmt: skip
 
 # What needs no credentials, and why.
 OPEN = {
@@ -152,7 +155,8 @@ async def test_with_enough_of_a_scope_no_route_is_closed(house: House) -> None:
         key = await house.key(scope)
         for method, path, operation in closed(house.app):
             assert operation.scope is not None
-            if operation.scope == scope:
+            needed = "admin" if (method, bare(path)) in PERSONAL else operation.scope
+            if needed == scope:
                 assert (await key.ask(method, path)).status not in (401, 403), (method, path)
 
 

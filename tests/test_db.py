@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagline.changes import SERVICE, Change, record
-from tagline.db import Database, Tx, opened, trouble
+from tagline import app
+from tagline.changes import HUB, SERVICE, Change, record
+from tagline.db import Database, Tx, connect_reader, opened, trouble
 from tagline.errors import DiskFull, Unavailable
 from tagline.migrations import migrate
-from tests.house import House, make_photo
+from tests.house import House, make_photo, until
 
 
 @pytest.fixture
@@ -412,3 +413,57 @@ def overwrite(path: Path) -> None:
     size = path.stat().st_size
     with path.open("r+b") as file:
         file.write(b"\xff" * size)
+
+
+# What other processes write
+
+
+def change_by_another(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute(
+            "insert into changes (at, entity, entity_id, action, version) values (1, 'house', 'other', 'update', 1)"
+        )
+
+
+async def test_every_change_is_told_once_whoever_made_it(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "LOOK_EVERY", 0.01)
+    heard: list[Change] = []
+    hub = house.app[HUB]
+    hub.listen(heard.extend)
+    for number in range(20):
+        await house.db.write(lambda tx: record(tx, SERVICE, "house", "own", "update", 1))
+        # As the look at the table does that comes before the writer has told of it, and after.
+        hub.tell(heard[-1:])
+        if number % 5 == 0:
+            change_by_another(house.config.database)
+    await until_heard(heard, 24)
+    seqs = [change.seq for change in heard]
+    assert len(set(seqs)) == len(seqs) == 24
+
+
+async def test_a_database_that_is_away_for_a_moment_does_not_end_the_watching_of_others(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(app, "LOOK_EVERY", 0.01)
+    heard: list[Change] = []
+    house.app[HUB].listen(heard.extend)
+    (tmp_path / "broken.db").write_bytes(b"no database at all" * 100)
+    readers = house.db._readers
+    house.db._readers = [await connect_reader(tmp_path / "broken.db") for _ in readers]
+
+    async def warned() -> bool:
+        return "what other processes wrote cannot be read now" in caplog.text
+
+    await until(warned)
+    for reader in house.db._readers:
+        await reader.close()
+    house.db._readers = readers
+    change_by_another(house.config.database)
+    await until_heard(heard, 1)
+
+
+async def until_heard(heard: list[Change], count: int) -> None:
+    async def all_heard() -> bool:
+        return len(heard) >= count
+
+    await until(all_heard)

@@ -169,6 +169,13 @@ def test_a_path_with_odd_characters_is_a_path_like_any_other(tmp_path: Path) -> 
     assert [file.name for file in path.parent.iterdir()] == ["tag line.db"]
 
 
+@pytest.mark.parametrize("path", [Path("/proc/x.db"), Path("/proc/deep/x.db"), Path("/dev/null/x.db")], ids=str)
+def test_a_place_where_no_database_can_be_is_told_with_what_to_do(path: Path) -> None:
+    with pytest.raises(MigrationError, match=f"The database {path} cannot be made or updated: .*DATABASE_URL") as told:
+        migrate(path)
+    assert "Errno" not in str(told.value)
+
+
 def test_the_command_says_what_is_wrong_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "tagline.db").write_bytes(b"no database at all" * 100)
     for command in (["serve"], ["key", "list"], ["scan"]):

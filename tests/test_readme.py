@@ -26,7 +26,11 @@ async def test_the_tour_with_curl_works_as_printed(house: House, tmp_path: Path)
     )
     out, err = await process.communicate()
     assert process.returncode == 0, (out, err)
-    answers = [json.loads(line) for line in out.decode().splitlines() if line.strip().startswith("{")]
+    answers, rest = [], out.decode().strip()
+    while rest:
+        answer, end = json.JSONDecoder().raw_decode(rest)
+        answers.append(answer)
+        rest = rest[end:].strip()
     scanned, newest, found, untold, photo, told, history, key, jobs, health = answers
     assert scanned["imported_count"] == 2
     assert newest["total"] == 2

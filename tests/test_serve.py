@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shutil
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ import pytest
 from aiohttp import ClientSession
 
 from tagline import __version__
+from tagline.migrations import migrate
 from tests.command import COMMAND, ROOT, environment, tagline
 from tests.house import PASSWORD, make_photo
 
@@ -233,7 +235,7 @@ async def test_a_scan_on_the_command_line_is_done_by_the_service_where_it_runs(t
     settings = {"PHOTO_STORAGE_PATH": str(library), "TAGLINE_SCAN_AT_START": "off"}
     async with serving(tmp_path / "data", **settings) as service, ClientSession() as session:
         answer = await asyncio.to_thread(tagline, "scan", data_dir=tmp_path / "data", **settings)
-        assert (answer.returncode, answer.stderr) == (0, "")
+        assert (answer.returncode, answer.stderr) == (0, f"Library: {tmp_path / 'data'}\n")
         assert re.fullmatch(r"1 imported \(\d+\.\d s\)\n", answer.stdout)
         headers = await signed_in(session, service.base)
         async with session.get(f"{service.base}/photos", headers=headers) as listed:
@@ -250,10 +252,16 @@ def test_a_scan_on_the_command_line_needs_no_service(tmp_path: Path) -> None:
     (library / "notes.txt").write_text("no photo either")
     first = tagline("scan", data_dir=tmp_path / "data", PHOTO_STORAGE_PATH=str(library))
     assert first.returncode == 0, first.stderr
+    # It makes a library where there is none, and says where.
+    assert first.stderr == f"Library: {tmp_path / 'data'}\n"
     assert first.stdout.startswith("1 imported, 1 skipped (")
     assert "  broken.jpg: " in first.stdout
     again = tagline("scan", data_dir=tmp_path / "data", PHOTO_STORAGE_PATH=str(library))
     assert again.stdout.startswith("1 unchanged, 1 skipped (")
+    shutil.copy(library / "lake.jpg", library / "copy.jpg")
+    copied = tagline("scan", data_dir=tmp_path / "data", PHOTO_STORAGE_PATH=str(library))
+    assert "1 copy, " in copied.stdout
+    (library / "copy.jpg").unlink()
     # A library that looks emptied is asked about.
     (library / "lake.jpg").unlink()
     emptied = tagline("scan", data_dir=tmp_path / "data", PHOTO_STORAGE_PATH=str(library))
@@ -270,11 +278,12 @@ async def test_a_password_set_on_the_command_line_signs_every_device_out(tmp_pat
         assert answer.returncode == 0, answer.stderr
         return answer.stdout
 
+    migrate(tmp_path / "tagline.db")
     assert await asyncio.to_thread(set_to, PASSWORD) == "The password is changed; 0 devices were signed out.\n"
     async with serving(tmp_path, BACKEND_PASSWORD="") as service, ClientSession() as session:
         headers = await signed_in(session, service.base)
         told = await asyncio.to_thread(set_to, "another household password")
-        assert told == "The password is changed; 1 devices were signed out.\n"
+        assert told == "The password is changed; 1 device was signed out.\n"
         async with asyncio.timeout(10):
             status = 200
             while status == 200:
@@ -291,6 +300,7 @@ async def test_a_password_set_on_the_command_line_signs_every_device_out(tmp_pat
     [("short\n", "at least 8 characters"), ("password\n", "among the most used"), ("", "at least 8 characters")],
 )
 def test_a_password_that_is_refused_changes_nothing(tmp_path: Path, typed: str, told: str) -> None:
+    migrate(tmp_path / "tagline.db")
     answer = tagline("user", "password", data_dir=tmp_path, typed=typed)
     assert (answer.returncode, answer.stdout) == (1, "")
     assert told in answer.stderr
@@ -298,14 +308,34 @@ def test_a_password_that_is_refused_changes_nothing(tmp_path: Path, typed: str, 
 
 
 def test_a_configured_password_is_not_changed_behind_its_back(tmp_path: Path) -> None:
+    migrate(tmp_path / "tagline.db")
     answer = tagline("user", "password", data_dir=tmp_path, typed="another password\n", BACKEND_PASSWORD=PASSWORD)
     assert answer.returncode == 1
     assert "BACKEND_PASSWORD is set" in answer.stderr
 
 
 def test_a_key_that_is_not_there_cannot_be_revoked(tmp_path: Path) -> None:
+    migrate(tmp_path / "tagline.db")
     answer = tagline("key", "revoke", "nonsense", data_dir=tmp_path)
-    assert (answer.returncode, answer.stderr) == (1, "API key not found\n")
+    assert (answer.returncode, answer.stderr) == (1, "API key not found; see `tagline key list`.\n")
+    assert tagline("key", "list", data_dir=tmp_path).stdout == "There are no keys.\n"
+
+
+@pytest.mark.parametrize("command", [("user", "list"), ("user", "password"), ("key", "add", "NAS"), ("key", "list")])
+def test_accounts_and_keys_are_not_made_in_a_second_library_by_mistake(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    answer = tagline(*command, data_dir=tmp_path / "data", typed="another password\n")
+    assert (answer.returncode, answer.stdout) == (1, "")
+    assert answer.stderr.startswith(f"There is no library in {tmp_path / 'data'}. TAGLINE_DATA_DIR names it; ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_the_module_of_photos_there_is_nothing_to_scan(tmp_path: Path) -> None:
+    answer = tagline("scan", data_dir=tmp_path / "data", TAGLINE_MODULES="accounts,operations")
+    assert answer.returncode == 1
+    assert answer.stderr == "The module photos is off (TAGLINE_MODULES); there is nothing to scan.\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -56,11 +56,12 @@ set state = :state, error = :error, result = :result, ended_at = :at
 where id = :id and state in ('queued', 'running')
 returning id;
 
--- name: again(id, error, run_after)!
--- Another try, later.
+-- name: again(id, error, run_after)^
+-- Another try, later; none for a job that was cancelled meanwhile.
 update jobs
 set state = 'queued', error = :error, run_after = :run_after
-where id = :id;
+where id = :id and state = 'running'
+returning id;
 
 -- name: requeue(at)
 -- What was running when the service ended runs again.

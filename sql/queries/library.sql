@@ -49,7 +49,7 @@ order by p.missing_at is null, p.imported_at;
 -- name: photo(id)^
 -- What a scan has to know of a photo. By the primary key.
 select id, object_key, description, keywords, place, taken_rank, taken_at, taken_offset, taken_at_source, lat, lon,
-    fingerprint, size, content_hash, sha256, unread, version, last_modified, missing_at
+    fingerprint, size, content_hash, sha256, placeholder, problem, unread, version, last_modified, missing_at
 from photos
 where id = :id;
 

@@ -69,9 +69,15 @@ order by path;
 
 -- name: known(id)^
 -- What is needed to delete a photo for good. By the primary key.
-select id, object_key, sha256, version, description
+select id, object_key, sha256, content_hash, fingerprint, size, version, last_modified, description, item
 from photos
 where id = :id;
+
+-- name: with_content(content_hash, fingerprint, size)$
+-- How many photos have this content, which then have the same fingerprint and size. Index photos_fingerprint.
+select count(*)
+from photos
+where fingerprint = :fingerprint and size = :size and content_hash = :content_hash;
 
 -- name: bury(sha256, photo_id, deleted_by, deleted_at)!
 -- Remember what was deleted for good.

@@ -26,6 +26,7 @@ KEY_KNOWN_FOR = 3600 * 1_000_000
 
 class _Known(msgspec.Struct, frozen=True):
     identity: Identity
+    since: int
     until: int
 
 
@@ -61,7 +62,7 @@ class Credentials:
     async def identify(self, token: str) -> Identity | None:
         """The identity of an access token or API key that is valid now."""
         known = self._known.get(token)
-        if known and times.now() < known.until:
+        if known and known.since <= times.now() < known.until:
             self._known.move_to_end(token)
             return known.identity
         prefix = tokens.key_prefix(token)
@@ -82,7 +83,7 @@ class Credentials:
             return None
         scope: Scope = "admin" if row["role"] in ("owner", "admin") else "write"
         identity = Identity(claims.sub, row["role"], scope, row["device_name"], session_id=claims.sid)
-        return _Known(identity, claims.exp * 1_000_000)
+        return _Known(identity, (claims.iat - tokens.AHEAD_SECONDS) * 1_000_000, claims.exp * 1_000_000)
 
     async def _by_key(self, key: str, prefix: str) -> _Known | None:
         row = await self._db.row("accounts.key_by_prefix", prefix=prefix)
@@ -98,7 +99,7 @@ class Credentials:
             with suppress(DiskFull, Unavailable):
                 await self._db.write_again_if_lost(lambda tx: tx.run("accounts.used_key", id=row["id"], at=tx.at))
         identity = Identity(row["user_id"], row["role"], row["scope"], row["name"], key_id=row["id"])
-        return _Known(identity, min(now + KEY_KNOWN_FOR, ends or now + KEY_KNOWN_FOR))
+        return _Known(identity, now, min(now + KEY_KNOWN_FOR, ends or now + KEY_KNOWN_FOR))
 
     def forget(self, changes: list[Change]) -> None:
         """Listen to the change feed: what was changed or signed out is looked up again, at once."""
@@ -134,7 +135,11 @@ def check_same_origin(request: web.Request) -> None:
         scheme, _, host = origin.partition("://")
         same = scheme in ("http", "https") and host == request.host
     if not same:
-        raise Denied("Another site asked for this in your browser's name.", code="cross_site")
+        raise Denied(
+            "A cookie alone cannot ask for this, since another site might have sent it. "
+            "Send the token as Authorization: Bearer, or this server as Origin.",
+            code="cross_site",
+        )
 
 
 CREDENTIALS = web.AppKey("credentials", Credentials)

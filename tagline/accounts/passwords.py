@@ -91,6 +91,12 @@ def same(password: str, configured: str) -> bool:
     return hmac.compare_digest(password.encode(errors="replace"), configured.encode(errors="replace"))
 
 
+def mark(configured: str, secret: str) -> str:
+    """What is kept of the configured password, to notice that it was changed; tells nothing without the secret."""
+    text = b"household password:" + configured.encode(errors="replace")
+    return hmac.new(secret.encode(), text, "sha256").hexdigest()
+
+
 def _verify(password: str, stored: str) -> bool:
     try:
         return _hasher.verify(stored, password)

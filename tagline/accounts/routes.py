@@ -7,16 +7,17 @@ import msgspec
 from aiohttp import web
 
 from tagline import times
-from tagline.accounts import keys, sessions, signin, tokens, users
+from tagline.accounts import keys, passwords, sessions, signin, tokens, users
 from tagline.accounts.credentials import (
     CREDENTIALS,
     Credentials,
 )
 from tagline.accounts.firstrun import FIRST_RUN, FirstRun
-from tagline.api import RESOLVER, Example, Moment, Role, Scope, Uuid, api, identity, mount
+from tagline.api import RESOLVER, Example, Identity, Moment, Role, Scope, Uuid, api, identity, mount
 from tagline.changes import HUB
 from tagline.config import CONFIG
 from tagline.db import DB, Row
+from tagline.errors import Denied
 
 routes = web.RouteTableDef()
 
@@ -111,24 +112,24 @@ async def profile(request: web.Request) -> Profile:
 @routes.patch("/auth/profile")
 @api(scope="write", errors=(400,), example=Example(body={"name": "Ana"}, answer=_PROFILE))
 async def edit_profile(request: web.Request, body: ProfileEdit) -> Profile:
-    """Change one's name."""
-    who = identity(request)
+    """Change one's name. An API key needs the scope `admin` for it."""
+    who = _person(request)
     return _profile(request, await request.app[DB].write(users.set_name, who.actor, who.user_id, body.name.strip()))
 
 
 @routes.get("/auth/sessions")
 @api(example=Example(answer={"items": [_SESSION], "total": 1}))
 async def list_sessions(request: web.Request) -> sessions.SessionList:
-    """The devices that this account is signed in on."""
-    who = identity(request)
+    """The devices that this account is signed in on. An API key needs the scope `admin` to see them."""
+    who = _person(request)
     return await sessions.devices(request.app[DB], who.user_id, who.session_id)
 
 
 @routes.delete("/auth/sessions/{session_id}")
 @api(scope="write", status=204, errors=(400, 404), example=Example(path={"session_id": _SESSION_ID}))
 async def end_session(request: web.Request, session_id: Uuid) -> None:
-    """Sign a device out, at once."""
-    who = identity(request)
+    """Sign a device out, at once. An API key needs the scope `admin` for it."""
+    who = _person(request)
     await request.app[DB].write(sessions.end, who.actor, who.user_id, session_id)
 
 
@@ -170,6 +171,14 @@ async def revoke_key(request: web.Request, key_id: Uuid) -> None:
     await request.app[DB].write(keys.revoke, who.actor, who.user_id, key_id)
 
 
+def _person(request: web.Request) -> Identity:
+    """Who is asking; raises Denied for a key whose scope is about photos, not about the people they belong to."""
+    who = identity(request)
+    if who.key_id and not who.may("admin"):
+        raise Denied(f"For an API key this needs the scope `admin`; this one has `{who.scope}`.")
+    return who
+
+
 def _profile(request: web.Request, row: Row) -> Profile:
     return Profile(
         row["id"], row["email"], row["name"], row["avatar_url"], row["role"], row["tier"], Usage(row["usage_count"]),
@@ -182,6 +191,8 @@ async def _accounts(app: web.Application) -> AsyncIterator[None]:
     credentials = Credentials(config, db, config.jwt_secret or tokens.kept_secret(config.data_dir))
     app[CREDENTIALS] = credentials
     app[HUB].listen(credentials.forget)
+    if config.backend_password:
+        await users.follow_configured_password(db, passwords.mark(config.backend_password, credentials.secret))
     await app[FIRST_RUN].begin(config, db)
     yield
 

@@ -17,7 +17,7 @@ from tagline.errors import NotFound, Unauthenticated
 
 FORGIVEN_WITHIN = 30 * 1_000_000
 REFRESH_MICROSECONDS = tokens.REFRESH_SECONDS * 1_000_000
-LEEWAY_MICROSECONDS = tokens.LEEWAY_SECONDS * 1_000_000
+AHEAD_MICROSECONDS = tokens.AHEAD_SECONDS * 1_000_000
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -85,7 +85,7 @@ def refresh(tx: Tx, token: str, device: Device) -> Granted | None:
     row = tx.row("accounts.session_by_hash", refresh_hash=tokens.digest(token))
     if not row or row["revoked_at"] is not None:
         return None
-    if not row["issued_at"] - LEEWAY_MICROSECONDS <= tx.at < row["expires_at"]:
+    if not row["issued_at"] - AHEAD_MICROSECONDS <= tx.at < row["expires_at"]:
         return None
     user_id, family_id = row["user_id"], row["family_id"]
     actor = Actor(user_id, row["device_name"])

@@ -15,8 +15,9 @@ from tagline.api import Role
 
 ACCESS_SECONDS = 15 * 60
 REFRESH_SECONDS = 30 * 24 * 3600
-# How far ahead a token may be dated: clocks of one machine step a little, but a token from 2099 is none.
-LEEWAY_SECONDS = 300
+# How far ahead a token may be dated. A board without a clock starts again at the time it last wrote down, up to an
+# hour ago, and nobody shall have to sign in for that; but a token that was made when it was 2099 is none.
+AHEAD_SECONDS = 24 * 3600
 ALGORITHM = "HS256"
 
 
@@ -55,7 +56,7 @@ def read_access_token(secret: str, token: str) -> Claims | None:
     except (jwt.PyJWTError, msgspec.ValidationError, ValueError):
         return None
     now = times.now() // 1_000_000
-    lives = claims.iat - LEEWAY_SECONDS <= now < claims.exp <= claims.iat + ACCESS_SECONDS
+    lives = claims.iat - AHEAD_SECONDS <= now < claims.exp <= claims.iat + ACCESS_SECONDS
     return claims if claims.type == "access" and lives else None
 
 

@@ -7,6 +7,9 @@ from tagline.changes import SERVICE, Actor, difference, record
 from tagline.db import Database, Row, Tx
 from tagline.errors import NotFound
 
+# The setting that keeps the mark of the configured password.
+CONFIGURED = "configured_password"
+
 
 def ensure_owner(tx: Tx) -> Row:
     """The owner's account; made, without a password, where there is none yet."""
@@ -34,6 +37,22 @@ def set_password(tx: Tx, actor: Actor, user_id: str, password_hash: str) -> list
     ended = tx.rows("accounts.revoke_other_families", user_id=user_id, family_id="", at=tx.at)
     record(tx, actor, "user", user_id, "update", 1, {"password": "changed"})
     return sorted({row[0] for row in ended})
+
+
+async def follow_configured_password(db: Database, mark: str) -> None:
+    """Sign the owner's devices out when the configured password is another one than at the last start.
+
+    `mark` is what `passwords.mark` makes of it; after a change of the signing secret it is another one as well.
+    """
+    if await db.value("library.setting", name=CONFIGURED) != mark:
+        await db.write(_configured_anew, mark)
+
+
+def _configured_anew(tx: Tx, mark: str) -> None:
+    user_id = ensure_owner(tx)["id"]
+    tx.run("library.set", name=CONFIGURED, value=mark)
+    if tx.rows("accounts.revoke_other_families", user_id=user_id, family_id="", at=tx.at):
+        record(tx, SERVICE, "user", user_id, "update", 1, {"password": "changed"})
 
 
 def set_name(tx: Tx, actor: Actor, user_id: str, name: str) -> Row:

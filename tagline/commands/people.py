@@ -13,13 +13,25 @@ from tagline.changes import Actor
 from tagline.commands.serve import Locked, Refused, data_directory, prepare
 from tagline.config import Config
 from tagline.db import Database, opened
-from tagline.errors import Problem
+from tagline.errors import NotFound, Problem
 
 COMMAND_LINE = Actor(None, "command line")
 
 
 def with_database(config: Config, work: Callable[[Database], Awaitable[int]]) -> int:
-    """Do something with the database. Where the service runs, it has the schema already and notices what is written."""
+    """Do something with the database. Where the service runs, it has the schema already and notices what is written.
+
+    Raises Refused where there is none: a second library, made by mistake, would take what was meant for the first.
+    """
+    try:
+        with suppress(PermissionError):  # data_directory tells of that
+            config.data_dir.stat()
+            config.database.stat()
+    except OSError as error:
+        raise Refused(
+            f"There is no library in {config.data_dir}. TAGLINE_DATA_DIR names it; after `make run` it is ./data: "
+            "TAGLINE_DATA_DIR=data .venv/bin/tagline …"
+        ) from error
     with suppress(Locked), data_directory(config):
         prepare(config)
 
@@ -54,7 +66,8 @@ def set_password(config: Config) -> Callable[[Database], Awaitable[int]]:
         passwords.check_new(password)
         owner = await users.owner(db)
         ended = await db.write(users.set_password, COMMAND_LINE, owner["id"], await passwords.hashed(password))
-        print(f"The password is changed; {len(ended)} devices were signed out.")
+        devices = "1 device was" if len(ended) == 1 else f"{len(ended)} devices were"
+        print(f"The password is changed; {devices} signed out.")
         return 0
 
     return work
@@ -85,7 +98,10 @@ def add_key(name: str, scope: Scope) -> Callable[[Database], Awaitable[int]]:
 async def list_keys(db: Database) -> int:
     """Print the owner's API keys."""
     owner = await users.owner(db)
-    for key in (await keys.keys(db, owner["id"])).items:
+    listed = await keys.keys(db, owner["id"])
+    if not listed.items:
+        print("There are no keys.")
+    for key in listed.items:
         used = f"last used {key.last_used_at}" if key.last_used_at else "never used"
         print(f"{key.id}  {key.scope:<6}  tgl_{key.prefix}_…  {key.name}  made {key.created_at}  {used}")
     return 0
@@ -96,7 +112,10 @@ def revoke_key(key_id: str) -> Callable[[Database], Awaitable[int]]:
 
     async def work(db: Database) -> int:
         owner = await users.owner(db)
-        await db.write(keys.revoke, COMMAND_LINE, owner["id"], key_id)
+        try:
+            await db.write(keys.revoke, COMMAND_LINE, owner["id"], key_id)
+        except NotFound as problem:
+            raise Refused(f"{problem.detail}; see `tagline key list`.") from problem
         print(f"Revoked at {times.to_text(times.now())}.")
         return 0
 

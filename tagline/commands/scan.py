@@ -11,7 +11,7 @@ from tqdm import tqdm
 from tagline import jobs, logs
 from tagline.app import create_app
 from tagline.changes import SERVICE
-from tagline.commands.serve import Locked, data_directory, prepare
+from tagline.commands.serve import Locked, Refused, data_directory, prepare
 from tagline.config import Config
 from tagline.db import DB, Database, opened
 from tagline.photos.scan import ScanResult
@@ -21,6 +21,8 @@ POLL_SECONDS = 0.2
 
 def scan(config: Config, accept_missing: bool) -> int:
     """Scan the library; gives the exit status: 0, or 1 when the scan failed or warns."""
+    if "photos" not in config.modules:
+        raise Refused("The module photos is off (TAGLINE_MODULES); there is nothing to scan.")
     logs.configure(replace(config, log_level="error"))
     try:
         with data_directory(config):
@@ -31,11 +33,12 @@ def scan(config: Config, accept_missing: bool) -> int:
 
 
 async def _by_ourselves(config: Config, accept_missing: bool) -> int:
-    app = create_app(replace(config, scan_at_start=False, watch=False))
+    # Sign-ins are the service's: this process may have been given another password than it, or none.
+    app = create_app(replace(config, scan_at_start=False, watch=False, backend_password=None))
     runner = web.AppRunner(app)
     try:
         await runner.setup()
-        return await _scan(app[DB], accept_missing)
+        return await _scan(config, app[DB], accept_missing)
     finally:
         await runner.cleanup()
 
@@ -43,10 +46,11 @@ async def _by_ourselves(config: Config, accept_missing: bool) -> int:
 async def _by_the_service(config: Config, accept_missing: bool) -> int:
     """The service notices the job in the table."""
     async with opened(config.database) as db:
-        return await _scan(db, accept_missing)
+        return await _scan(config, db, accept_missing)
 
 
-async def _scan(db: Database, accept_missing: bool) -> int:
+async def _scan(config: Config, db: Database, accept_missing: bool) -> int:
+    print(f"Library: {config.data_dir}", file=sys.stderr)
     payload = {"accept_missing": True} if accept_missing else {}
     job = await _follow(db, await db.write(jobs.add, "scan", payload, SERVICE), "Scanning")
     if job.state != "succeeded":
@@ -74,9 +78,10 @@ async def _follow(db: Database, job_id: str, title: str) -> jobs.Job:
 
 
 def _summary(result: ScanResult) -> None:
+    copies = "copy" if result.duplicates == 1 else "copies"
     counts = {
         "imported": result.imported_count, "updated": result.updated, "moved": result.moved,
-        "found again": result.found, "copies": result.duplicates, "missing": result.missing,
+        "found again": result.found, copies: result.duplicates, "missing": result.missing,
         "unchanged": result.unchanged, "skipped": result.skipped,
     }  # fmt: skip
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing there"

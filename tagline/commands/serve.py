@@ -16,9 +16,9 @@ from aiohttp import web
 
 from tagline import __version__, logs
 from tagline.accounts.firstrun import FIRST_RUN
-from tagline.api import LINE_LIMIT
 from tagline.app import create_app
 from tagline.config import Config
+from tagline.connections import Doorkeeper
 from tagline.migrations import migrate
 
 log = logging.getLogger(__name__)
@@ -91,34 +91,48 @@ async def _serve(config: Config) -> None:
     told_to_stop = _told_to_stop()
     app = create_app(config)
     # aiohttp waits for so long twice: for the handler, and again once the rest of its request's body is cut off.
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=FINISH_SECONDS / 2, max_line_size=LINE_LIMIT)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=FINISH_SECONDS / 2)
+    listening: asyncio.Server | None = None
     try:
         await runner.setup()
-        site = web.TCPSite(runner, config.host, config.port, reuse_address=True)
-        try:
-            await site.start()
-        except OSError as error:
-            raise Refused(
-                f"Cannot listen on {config.host}:{config.port}: {error.strerror}. PORT and HOST choose another."
-            ) from error
+        listening = await _listen(config, runner)
         # What is here now stays: the collector need not look at it again, and looks less often at the rest.
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
-        port = runner.addresses[0][1]
-        _greet(config, port, app[FIRST_RUN].token)
+        _greet(config, listening.sockets[0].getsockname()[1], app[FIRST_RUN].token)
         await told_to_stop.wait()
         log.info("stopping; requests in flight have %.0f seconds", FINISH_SECONDS)
     finally:
+        if listening is not None:
+            listening.close()
         await runner.cleanup()
 
 
+async def _listen(config: Config, runner: web.AppRunner) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    assert runner.server is not None
+    try:
+        return await loop.create_server(
+            Doorkeeper(runner.server, loop), config.host, config.port, reuse_address=True, backlog=128
+        )
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        raise Refused(f"Cannot listen on {config.host}:{config.port}: {why}. PORT and HOST choose another.") from error
+
+
 def _told_to_stop() -> asyncio.Event:
-    """Set by SIGTERM and SIGINT; from before anybody can know that the service is there."""
+    """Set by SIGTERM and SIGINT; from before anybody can know that the service is there. A second one ends at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
     for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
+        loop.add_signal_handler(name, told)
     return stop
 
 

@@ -17,7 +17,6 @@ SIZES: Final = (256, 512, 1024, 2048)
 """Longest edges in pixels."""
 
 GRID: Final = 256
-MIME_TYPES: Final = {"webp": "image/webp", "jpeg": "image/jpeg"}
 
 _WEBP_QUALITY: Final = 80
 _WEBP_METHOD: Final = 2

@@ -37,15 +37,15 @@ class Health(msgspec.Struct, omit_defaults=True):
     checks: dict[str, Check] | None = None
 
 
-async def health(config: Config, db: Database, storage: Storage | None) -> Health:
-    """Look at everything, now."""
+async def health(config: Config, db: Database, storage: Storage | None, doubt: str | None = None) -> Health:
+    """Look at everything, now. `doubt`: why the last scan did not believe what it saw in the library."""
     checks = {
         "database": await _database(db),
         "disk": await asyncio.to_thread(_disk, config),
         "jobs": await _jobs(db),
     }
     if storage is not None:
-        checks["storage"] = await _storage(storage)
+        checks["storage"] = await _storage(storage, doubt)
     states = {check.status for check in checks.values()}
     overall: Status = (
         "unhealthy" if checks["database"].status == "unhealthy" else "healthy" if states == {"healthy"} else "degraded"
@@ -72,9 +72,11 @@ def _disk(config: Config) -> Check:
     return Check("healthy", megabytes)
 
 
-async def _storage(storage: Storage) -> Check:
+async def _storage(storage: Storage, doubt: str | None) -> Check:
     if not await storage.present():
         return Check("degraded", "The library's folder is away; is its disk plugged in and mounted?")
+    if doubt:
+        return Check("degraded", doubt)
     return Check("healthy", "there, and can be written" if storage.writable else "there, read-only")
 
 

@@ -109,7 +109,7 @@ def _operation(operation: Operation, path: str) -> dict[str, Any]:
         "operationId": operation.name,
         "summary": operation.summary,
         "tags": [_tag(path)],
-        "parameters": [*_path_parameters(operation), *_query_parameters(operation)],
+        "parameters": [*_path_parameters(operation), *_query_parameters(operation), *_headers(operation)],
         "responses": _responses(operation),
     }
     if operation.description:
@@ -137,6 +137,7 @@ def _tag(path: str) -> str:
         "logout": "sign-in",
         "refresh": "sign-in",
         "setup": "sign-in",
+        "openapi.json": "health",
     }.get(first, first)
 
 
@@ -167,6 +168,13 @@ def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
             parameter["example"] = operation.example.query[name]
         parameters.append(parameter)
     return parameters
+
+
+def _headers(operation: Operation) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "header", "required": False, "description": purpose, "schema": {"type": "string"}}
+        for name, purpose in operation.headers.items()
+    ]
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

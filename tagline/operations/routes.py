@@ -20,6 +20,7 @@ from tagline.jobs import JOBS, Job
 from tagline.operations import openapi
 from tagline.operations.health import Health, health
 from tagline.photos.lists import Limit
+from tagline.photos.scan import SCANNER
 from tagline.storage.provider import STORAGE
 
 routes = web.RouteTableDef()
@@ -61,7 +62,8 @@ class Alive(msgspec.Struct):
 async def get_health(request: web.Request) -> Json[Health]:
     """Whether everything works. 503 only when nothing does; details for who is signed in."""
     app = request.app
-    found = await health(app[CONFIG], app[DB], app.get(STORAGE))
+    scanner = app.get(SCANNER)
+    found = await health(app[CONFIG], app[DB], app.get(STORAGE), scanner.warning if scanner else None)
     try:
         await app[CREDENTIALS].resolve(request)
     except Problem:

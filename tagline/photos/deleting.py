@@ -4,12 +4,17 @@ from tagline.api import Identity
 from tagline.changes import record
 from tagline.db import Database, Tx
 from tagline.errors import Conflict, Denied, NotFound
+from tagline.photos.lines import Based, check
 from tagline.photos.looking import Looking
+from tagline.photos.thumbs import Thumbs
 from tagline.storage.provider import Storage
 
 
-async def delete_for_good(db: Database, storage: Storage, looking: Looking, who: Identity, photo_id: str) -> None:
-    """Delete a photo's files and then its row; raises Denied for who may not, or where the library is read-only.
+async def delete_for_good(
+    db: Database, storage: Storage, looking: Looking, thumbs: Thumbs, who: Identity, photo_id: str, based: Based
+) -> None:
+    """Delete a photo's files, its row, and its thumbnails; raises Denied for who may not, or where the library is
+    read-only, and PreconditionFailed where it is not what `based` says.
 
     In this order, since a row without its file is a missing photo that can be deleted again, while a file
     without its row would come back as a new photo.
@@ -19,6 +24,7 @@ async def delete_for_good(db: Database, storage: Storage, looking: Looking, who:
     photo = await db.row("photos.known", id=photo_id)
     if not photo:
         raise NotFound("Photo not found")
+    check(based, photo)
     files = await db.rows("photos.paths", photo_id=photo_id)
     paths = [row["path"] for row in files]
     if paths and not storage.writable:
@@ -39,6 +45,9 @@ async def delete_for_good(db: Database, storage: Storage, looking: Looking, who:
     for path in paths:
         await storage.delete(path)
     await db.write(_bury, who, photo_id, sha256)
+    content = {name: photo[name] for name in ("content_hash", "fingerprint", "size")}
+    if photo["content_hash"] and not await db.value("photos.with_content", **content):
+        await thumbs.drop(photo["content_hash"])
 
 
 def _bury(tx: Tx, who: Identity, photo_id: str, sha256: str | None) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from tagline.changes import SERVICE, record
+from tagline.changes import SERVICE, difference, record
 from tagline.db import Database, Row, Tx
 from tagline.errors import DiskFull, Gone, Unavailable
 from tagline.jobs import Running
@@ -199,11 +199,12 @@ def write_digests(tx: Tx, results: list[Digested]) -> int:
             "library.digested", id=photo["id"], sha256=digested.sha256, content_hash=digested.sha256,
             placeholder=digested.placeholder, problem=digested.problem,
         )  # fmt: skip
-        change = {
-            "sha256": [photo["sha256"], photo["sha256"] or digested.sha256],
-            "problem": [None, digested.problem],
-        }
-        record(tx, SERVICE, "photo", photo["id"], "update", version, change)
+        after = {
+            "sha256": photo["sha256"] or digested.sha256, "content_hash": digested.sha256 or photo["content_hash"],
+            "placeholder": digested.placeholder, "problem": digested.problem,
+        }  # fmt: skip
+        if changed := difference({name: photo[name] for name in after}, after):
+            record(tx, SERVICE, "photo", photo["id"], "update", version, changed)
         if digested.sha256 and photo["sha256"] is None:
             # Content that was deleted for good and lies in the library's folder again is wanted again.
             tx.run("library.unburied", sha256=digested.sha256)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 
 from tagline import times
+from tagline.api import UUID_PATTERN
 from tagline.db import Database
 from tagline.errors import Invalid
 from tagline.photos import words
@@ -57,11 +58,8 @@ async def filters_of(db: Database, query: Filters) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-
-
 async def _folder(db: Database, album_id: str) -> str | None:
-    if not _ID.fullmatch(album_id):
+    if not re.fullmatch(UUID_PATTERN, album_id):
         raise Invalid("album", "is not a UUID")
     folder: str | None = await db.value("albums.folder", id=album_id.lower())
     return folder

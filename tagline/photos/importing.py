@@ -116,7 +116,7 @@ def _put_file(
     tx: Tx, found: Found, photo_id: str | None, problem: str | None = None, detail: str | None = None
 ) -> None:
     entry = found.entry
-    # What the worker saw is newer than what the walk saw; for a copy in a temporary file, only the walk knows.
+    # As the walk saw it. Had the worker seen another file, the answer would be that it is still being written.
     tx.run(
         "library.put_file", path=entry.key, photo_id=photo_id, size=entry.size, mtime_ns=entry.mtime_ns,
         inode=entry.inode, problem=problem, detail=detail,

@@ -10,7 +10,7 @@ from tagline import times
 from tagline.api import Identity, Moment, Uuid
 from tagline.changes import difference, record
 from tagline.db import Database, Row, Tx
-from tagline.errors import Conflict, Invalid, NotFound, PreconditionFailed, Problem
+from tagline.errors import Conflict, DiskFull, Invalid, NotFound, PreconditionFailed, Problem
 from tagline.photos import words
 from tagline.photos.photo import EXAMPLE, Location, modified, rank_bounds
 
@@ -62,7 +62,8 @@ class BatchEdit(Changes, forbid_unknown_fields=True, kw_only=True):
 
 
 class BatchItem(msgspec.Struct):
-    """What became of one photo in a batch. `detail` says why it was refused: it would have too many keywords."""
+    """What became of one photo in a batch. `detail` says why it was refused: too many keywords,
+    or no room on the disk."""
 
     photo_id: str
     status: Literal["applied", "unchanged", "refused", "not_found"]
@@ -114,12 +115,11 @@ class Based(msgspec.Struct, frozen=True):
     last_modified: int | None = None
 
 
+ANYTHING = Based()
+
+
 def based_on(edit: LineEdit, if_match: str | None) -> Based:
     """What an edit names as its base; raises Invalid for a time that is none."""
-    tags = None
-    if if_match is not None and if_match.strip() != "*":
-        # Weak tags count as well, other than RFC 9110 §13.1.1 has it: a proxy that compresses makes them of ours.
-        tags = frozenset(tag.strip().removeprefix("W/").strip('"') for tag in if_match.split(","))
     nested = edit.metadata if edit.metadata is not UNSET else BasedChanges()
     version = nested.version if edit.version is UNSET else edit.version
     text = nested.last_modified if edit.last_modified is UNSET else edit.last_modified
@@ -129,7 +129,15 @@ def based_on(edit: LineEdit, if_match: str | None) -> Based:
             last_modified = times.from_text(text)[0]
         except (ValueError, OverflowError) as error:
             raise Invalid("last_modified", str(error)) from None
-    return Based(tags, None if version is UNSET else version, last_modified)
+    return Based(matching(if_match).tags, None if version is UNSET else version, last_modified)
+
+
+def matching(if_match: str | None) -> Based:
+    """What If-Match names as the base of a change."""
+    if if_match is None or if_match.strip() == "*":
+        return ANYTHING
+    # Weak tags count as well, other than RFC 9110 §13.1.1 has it: a proxy that compresses makes them of ours.
+    return Based(frozenset(tag.strip().removeprefix("W/").strip('"') for tag in if_match.split(",")))
 
 
 def edit(tx: Tx, who: Identity, photo_id: str, edit: LineEdit, based: Based) -> Row:
@@ -138,7 +146,7 @@ def edit(tx: Tx, who: Identity, photo_id: str, edit: LineEdit, based: Based) -> 
     Raises NotFound; Conflict or, where If-Match was used, PreconditionFailed with the photo as it is under `current`.
     """
     current = _editable(tx, photo_id)
-    _check(based, current)
+    check(based, current)
     nested = edit.metadata if edit.metadata is not UNSET else Changes()
     return _apply(tx, who, current, [nested, edit], "edit") or _row(tx, photo_id)
 
@@ -156,7 +164,8 @@ def _row(tx: Tx, photo_id: str) -> Row:
     return row
 
 
-def _check(based: Based, current: Row) -> None:
+def check(based: Based, current: Row) -> None:
+    """Raise Conflict or PreconditionFailed unless a photo is what a change is based on."""
     problem: type[Problem] | None = None
     if based.tags is not None and str(current["version"]) not in based.tags:
         problem = PreconditionFailed
@@ -278,9 +287,10 @@ async def history(db: Database, photo_id: str) -> History:
     return History(lines, len(lines))
 
 
-def restore(tx: Tx, who: Identity, photo_id: str, version: int) -> Row:
+def restore(tx: Tx, who: Identity, photo_id: str, version: int, based: Based) -> Row:
     """Make an old line the current one again, as a new version."""
     current = _editable(tx, photo_id)
+    check(based, current)
     old = tx.row("photos.line", photo_id=photo_id, version=version)
     if not old:
         raise NotFound("The photo has no line of that version")
@@ -288,13 +298,19 @@ def restore(tx: Tx, who: Identity, photo_id: str, version: int) -> Row:
 
 
 async def edit_batch(db: Database, who: Identity, batch: BatchEdit) -> BatchResult:
-    """Apply one change to many photos, some at a time."""
+    """Apply one change to many photos, some at a time; raises DiskFull if there was no room for any of them."""
     _wanted(batch)  # refuse as a whole what no photo could take
     add, remove = clean_keywords(batch.add_keywords), clean_keywords(batch.remove_keywords)
     ids = [photo_id.lower() for photo_id in batch.photo_ids]
     results: list[BatchItem] = []
     for start in range(0, len(ids), BATCH_STEP):
-        results += await db.write(_edit_some, who, ids[start : start + BATCH_STEP], batch, add, remove)
+        try:
+            results += await db.write(_edit_some, who, ids[start : start + BATCH_STEP], batch, add, remove)
+        except DiskFull as full:
+            if not results:
+                raise
+            results += [BatchItem(photo_id, "refused", detail=full.detail) for photo_id in ids[start:]]
+            break
     return BatchResult(sum(item.status == "applied" for item in results), results)
 
 
@@ -325,9 +341,10 @@ def _edit_some(
     return results
 
 
-def set_trashed(tx: Tx, who: Identity, photo_id: str, trashed: bool) -> Row:
+def set_trashed(tx: Tx, who: Identity, photo_id: str, trashed: bool, based: Based = ANYTHING) -> Row:
     """Put a photo into the trash, or take it out again; its file stays where it is."""
     current = _editable(tx, photo_id)
+    check(based, current)
     if (current["trashed_at"] is not None) == trashed:
         return _row(tx, photo_id)
     row = tx.row(

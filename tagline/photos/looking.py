@@ -10,9 +10,10 @@ from typing import Any
 
 from aiohttp import web
 
+from tagline.db import Row
 from tagline.errors import Gone
 from tagline.photos.importing import Found
-from tagline.storage.provider import Entry, Storage
+from tagline.storage.provider import Absent, Entry, Storage
 from tagline.workers import WorkerFailed, Workers
 
 STILL_WRITTEN = {"error": "still_being_written", "detail": "It is being written; the next scan takes it in."}
@@ -79,13 +80,20 @@ class Looking:
             wanted = {size: os.fsencode(place) for size, place in places.items()}
             return await self._workers.run("thumbnails", urgent=True, path=path, places=wanted, format=image_format)
 
+    def is_of(self, row: Row, answer: dict[str, Any]) -> bool:
+        """Whether a worker's answer is about the very file of a row of `photos.file`, as a scan last saw it."""
+        is_copy = self._storage.path(row["object_key"]) is None
+        seen = {"size": row["file_size"]}
+        if not is_copy:
+            seen |= {"mtime_ns": row["mtime_ns"], "inode": row["inode"]}
+        return all(answer[name] == value for name, value in seen.items())
+
     @asynccontextmanager
     async def _local(self, key: str) -> AsyncIterator[bytes]:
-        """A path, in the bytes of the file system, at which a worker finds the file."""
+        """A path, in the bytes of the file system, at which a worker finds the file; raises Absent if it is outside."""
         path = self._storage.path(key)
         if path is not None:
-            # A link inside the library is followed here, since the worker follows none.
-            yield await asyncio.to_thread(os.path.realpath, os.fsencode(path))
+            yield await asyncio.to_thread(_real, path, key)
             return
         with tempfile.NamedTemporaryFile(prefix="tagline-") as copy:
             async with await self._storage.open(key) as opened:
@@ -94,6 +102,15 @@ class Looking:
                     await asyncio.to_thread(copy.write, chunk)
             await asyncio.to_thread(copy.flush)
             yield os.fsencode(copy.name)
+
+
+def _real(path: Path, key: str) -> bytes:
+    """Where the file of a key really is. A link inside the library is followed here: the worker follows none."""
+    root = os.path.realpath(os.fsencode(path.parents[key.count("/")]))
+    real = os.path.realpath(os.fsencode(path))
+    if os.path.commonpath([root, real]) != root:
+        raise Absent(key)
+    return real
 
 
 def _checked(entry: Entry, answer: dict[str, Any]) -> dict[str, Any]:

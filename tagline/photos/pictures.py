@@ -1,6 +1,7 @@
 """Pictures: originals and thumbnails, from disk to socket."""
 
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,11 +9,11 @@ import msgspec
 from aiohttp import web
 
 from tagline.changes import Change
+from tagline.conditions import lists_tag
 from tagline.db import Database, Row
 from tagline.errors import Gone, Invalid, NotFound, UnsupportedMedia
 from tagline.photos.digest import Digester
 from tagline.photos.thumbs import SIZES, Thumbs
-from tagline.photos.warm import Warm
 from tagline.storage.provider import Entry, Storage
 from tagline.streaming import SMALL, send_file
 
@@ -49,11 +50,6 @@ class Pictures:
         self._thumbs = thumbs
         self._known: OrderedDict[str, Row] = OrderedDict()
         self._state = 0
-        self._warm = Warm()
-
-    def close(self) -> None:
-        """Close the files that are kept open."""
-        self._warm.close()
 
     def forget(self, changes: list[Change]) -> None:
         """Listen to the change feed."""
@@ -70,7 +66,8 @@ class Pictures:
             row = await self._db.row("photos.file", id=photo_id)
             if row is None:
                 raise NotFound("Photo not found")
-            if state == self._state:
+            # That the background has read a file is told only if something changed by that.
+            if state == self._state and not row["unread"]:
                 self._known[photo_id] = row
                 if len(self._known) > MOST_KNOWN:
                     self._known.popitem(last=False)
@@ -106,18 +103,18 @@ class Pictures:
         if content_hash is None:
             raise UnsupportedMedia("This photo's pixels cannot be read.", code=row["problem"] or "still_being_written")
         image_format = accepted_format(request.headers.get("Accept"))
-        etag = f'"{content_hash}-{query.size}-{image_format}"'
+        etag = f"{content_hash}-{query.size}-{image_format}"
         headers = {
-            "ETag": etag, "Vary": "Accept",
+            "ETag": f'"{etag}"', "Vary": "Accept",
             "Cache-Control": FOR_EVER if query.v and content_hash.startswith(query.v) else AN_HOUR,
         }  # fmt: skip
-        if etag in request.headers.get("If-None-Match", ""):
+        if lists_tag(request.headers.get("If-None-Match", ""), etag, weak=True):
             return web.Response(status=304, headers=headers)
         place = self._thumbs.place(content_hash, query.size, image_format)
-        body = await self._warm.read(place)
+        body = await self._thumbs.read(place)
         if body is None:
             await self._thumbs.make(row, content_hash, query.size, image_format)
-            body = await self._warm.read(place)
+            body = await self._thumbs.read(place)
         if body is None:
             raise UnsupportedMedia("This photo's pixels cannot be read.", code="broken_image")
         headers["Content-Type"] = f"image/{image_format}"
@@ -125,14 +122,24 @@ class Pictures:
 
 
 def accepted_format(accept: str | None) -> str:
-    """WebP, unless the client names formats and WebP is not among them (RFC 9110 §12.5.1, without weights but 0)."""
+    """WebP, unless the client names formats and does not take WebP (RFC 9110 §12.5.1, of the weights only 0)."""
     if not accept:
         return "webp"
-    ranges = {part.partition(";")[0].strip().lower(): part for part in accept.split(",")}
-    for name in ("image/webp", "image/*", "*/*"):
-        if name in ranges and not ranges[name].replace(" ", "").endswith((";q=0", ";q=0.0")):
-            return "webp"
-    return "jpeg"
+    weights = dict(map(_weighed, accept.split(",")))
+    # The most specific range decides.
+    weight = next((weights[name] for name in ("image/webp", "image/*", "*/*") if name in weights), 0.0)
+    return "webp" if weight > 0 else "jpeg"
+
+
+def _weighed(media_range: str) -> tuple[str, float]:
+    """A range of Accept and its weight; 1 where it has none, or none that can be read."""
+    name, *parameters = (part.strip().lower() for part in media_range.split(";"))
+    for parameter in parameters:
+        key, _, value = parameter.partition("=")
+        if key.strip() == "q":
+            with suppress(ValueError):
+                return name, float(value)
+    return name, 1.0
 
 
 def _provisional(row: Row) -> str:

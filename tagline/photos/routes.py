@@ -16,7 +16,7 @@ from tagline.jobs import JOBS
 from tagline.photos import albums, counts, deleting, lines, lists, untold
 from tagline.photos.counts import Timeline, TimelineQuery
 from tagline.photos.digest import DIGESTER, Digester, retry_with_new_tools
-from tagline.photos.lines import LINE_EXAMPLE, BatchEdit, BatchResult, History, LineEdit
+from tagline.photos.lines import LINE_EXAMPLE, Based, BatchEdit, BatchResult, History, LineEdit
 from tagline.photos.lists import ListQuery, PhotoPage
 from tagline.photos.looking import LOOKING, Looking
 from tagline.photos.memo import MEMO, Memo
@@ -32,6 +32,7 @@ from tagline.workers import Workers
 
 routes = web.RouteTableDef()
 
+BASED = {"If-Match": "the version that this is based on, in quotes; 412 if it is another one by now"}
 _ID = {"photo_id": EXAMPLE["id"]}
 _ALBUM = {
     "id": "6f1e2b0c-93d8-4c0f-a3b1-0e9d4a7c5f22", "title": "07", "folder": "2024/07/", "read_only": True, "photos": 12,
@@ -67,7 +68,12 @@ class DeleteQuery(msgspec.Struct, frozen=True):
 
 
 @routes.get("/photos/{photo_id}/thumbnail")
-@api(errors=(404, 410, 415, 422, 503, 507), media="image/webp", example=Example(path=_ID, query={"size": 512}))
+@api(
+    headers={"Accept": "image/webp, or image/jpeg alone", "If-None-Match": "the ETag of what the client has"},
+    errors=(404, 410, 415, 422, 503, 507),
+    media="image/webp",
+    example=Example(path=_ID, query={"size": 512}),
+)
 async def thumbnail(request: web.Request, photo_id: PhotoId, query: ThumbnailQuery) -> web.StreamResponse:
     """A thumbnail, upright and in sRGB; WebP, or JPEG where Accept does not take that."""
     return await request.app[PICTURES].thumbnail(request, photo_id, query)
@@ -136,6 +142,7 @@ async def get_photo(request: web.Request, photo_id: PhotoId) -> Json[Photo]:
 
 @routes.patch("/photos/{photo_id}/metadata")
 @api(
+    headers=BASED,
     scope="write",
     errors=(404, 409, 412, 422),
     example=Example(
@@ -161,35 +168,44 @@ async def history(request: web.Request, photo_id: PhotoId) -> History:
 
 
 @routes.post("/photos/{photo_id}/history/{version}/restore")
-@api(scope="write", errors=(404, 422), example=Example(path={**_ID, "version": 1}, answer=EXAMPLE))
+@api(headers=BASED, scope="write", errors=(404, 412, 422), example=Example(path={**_ID, "version": 1}, answer=EXAMPLE))
 async def restore_line(request: web.Request, photo_id: PhotoId, version: Version) -> Json[Photo]:
     """Make an old line the current one again."""
-    return _photo(await request.app[DB].write(lines.restore, identity(request), photo_id, version))
+    return _photo(await request.app[DB].write(lines.restore, identity(request), photo_id, version, _based(request)))
 
 
 @routes.get("/photos/{photo_id}/image")
-@api(errors=(404, 410, 412, 416, 422, 503), media="image/*", example=Example(path=_ID))
+@api(
+    headers={
+        "Range": "parts of the file, in bytes",
+        "If-None-Match": "the ETag of what the client has",
+        "If-Range": "the ETag that the range is of",
+    },
+    errors=(404, 410, 412, 416, 422, 503),
+    media="image/*",
+    example=Example(path=_ID),
+)
 async def image(request: web.Request, photo_id: PhotoId, query: ImageQuery) -> web.StreamResponse:
     """The original, from disk to socket: ranges and conditional requests as HTTP has them."""
     return await request.app[PICTURES].image(request, photo_id, query)
 
 
 @routes.delete("/photos/{photo_id}")
-@api(scope="write", errors=(403, 404, 422), example=Example(path=_ID, answer=EXAMPLE))
+@api(headers=BASED, scope="write", errors=(403, 404, 409, 412, 422), example=Example(path=_ID, answer=EXAMPLE))
 async def delete_photo(request: web.Request, photo_id: PhotoId, query: DeleteQuery) -> Json[Photo] | None:
     """Into the trash; with `permanently`, file and all, which answers 204."""
-    app, who = request.app, identity(request)
+    app, who, based = request.app, identity(request), _based(request)
     if query.permanently:
-        await deleting.delete_for_good(app[DB], app[STORAGE], app[LOOKING], who, photo_id)
+        await deleting.delete_for_good(app[DB], app[STORAGE], app[LOOKING], app[THUMBS], who, photo_id, based)
         return None
-    return _photo(await app[DB].write(lines.set_trashed, who, photo_id, True))
+    return _photo(await app[DB].write(lines.set_trashed, who, photo_id, True, based))
 
 
 @routes.post("/photos/{photo_id}/restore")
-@api(scope="write", errors=(404, 422), example=Example(path=_ID, answer=EXAMPLE))
+@api(headers=BASED, scope="write", errors=(404, 412, 422), example=Example(path=_ID, answer=EXAMPLE))
 async def restore_photo(request: web.Request, photo_id: PhotoId) -> Json[Photo]:
     """Out of the trash."""
-    return _photo(await request.app[DB].write(lines.set_trashed, identity(request), photo_id, False))
+    return _photo(await request.app[DB].write(lines.set_trashed, identity(request), photo_id, False, _based(request)))
 
 
 @routes.get("/albums")
@@ -224,6 +240,7 @@ async def list_keywords(request: web.Request, query: albums.KeywordQuery) -> alb
 
 @routes.post("/rescan")
 @api(
+    headers={"Prefer": "respond-async: answer at once, with the job"},
     scope="write",
     errors=(422, 503),
     example=Example(answer=ScanResult(imported=[str(EXAMPLE["id"])], imported_count=1, unchanged=41, duration_s=0.2)),
@@ -247,6 +264,10 @@ async def rescan(request: web.Request, query: RescanQuery) -> Json[ScanResult]:
     return Json(msgspec.json.encode(job.result))
 
 
+def _based(request: web.Request) -> Based:
+    return lines.matching(request.headers.get("If-Match"))
+
+
 def _photo(row: Row) -> Json[Photo]:
     return Json(row["item"], {"ETag": f'"{row["version"]}"'})
 
@@ -268,6 +289,7 @@ async def _photos(app: web.Application) -> AsyncIterator[None]:
     jobs.register("scan", scanner.run)
     jobs.register("digest", digester.run, tries=5, again=True)
     await db.write(retry_with_new_tools)
+    thumbs.clear_leftovers()
     if config.scan_at_start:
         await jobs.add("scan")
     watched = config.watch and config.storage_backend == "local"
@@ -280,7 +302,6 @@ async def _photos(app: web.Application) -> AsyncIterator[None]:
     await jobs.close()
     await workers.close()
     await thumbs.close()
-    pictures.close()
 
 
 def setup(app: web.Application) -> None:

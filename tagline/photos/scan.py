@@ -78,6 +78,9 @@ class Scanner:
         self._looking = looking
         self._jobs = jobs
         self._alone = asyncio.Lock()
+        # Why the library was last not believed, and in which folders; None once a scan of these was fine.
+        self.warning: str | None = None
+        self._doubted: set[str] = set()
 
     async def run(self, job: Running) -> ScanResult:
         """The job `scan`: the whole library. Its payload may have `accept_missing`."""
@@ -110,7 +113,19 @@ class Scanner:
         if await self._db.value("library.unread_total"):
             await self._jobs.add("digest")
         result.duration_s = round(time.monotonic() - began, 3)
+        self._remember(folders, result.warning)
+        if told := _summary(result, scan.broken):
+            log.info("scan: %s in %.1f s", told, result.duration_s)
         return result
+
+    def _remember(self, folders: list[str], warning: str | None) -> None:
+        if warning:
+            self.warning = warning
+            self._doubted.update(folders)
+            return
+        self._doubted = {each for each in self._doubted if not each.startswith(tuple(folders))}
+        if not self._doubted:
+            self.warning = None
 
 
 class _Scan:
@@ -132,6 +147,8 @@ class _Scan:
         self._result = result
         self._job = job
         self._began = times.now()
+        # Files that were looked into now, and could not be taken in.
+        self.broken = 0
         # Of files and folders that could not be read, from where to where paths are unknown, not gone.
         self._unknown: list[tuple[str, str]] = []
 
@@ -283,6 +300,7 @@ class _Scan:
         result.found += fates["found"]
         result.duplicates += fates["duplicate"]
         result.unchanged += fates["touched"]
+        self.broken += fates["error"]
         for outcome in outcomes:
             if outcome.fate == "imported" and outcome.photo_id and len(result.imported) < MOST_TOLD:
                 result.imported.append(outcome.photo_id)
@@ -328,6 +346,20 @@ class _Scan:
     async def _progress(self, done: int, total: int | None, message: str, *, now: bool = False) -> None:
         if self._job:
             await self._job.progress(done, total, message, now=now)
+
+
+def _summary(result: ScanResult, broken: int) -> str:
+    """What a scan changed, in words for the log; empty if nothing. Problems known before are no change."""
+    changes = {
+        "new": result.imported_count, "edited": result.updated, "moved": result.moved, "found again": result.found,
+        "copies": result.duplicates, "gone": result.missing,
+    }  # fmt: skip
+    if not broken and not any(changes.values()):
+        return ""
+    told = [f"{count} {name}" for name, count in changes.items() if count]
+    if result.error_count:
+        told.append(f"{result.error_count} problem{'s' if result.error_count > 1 else ''}")
+    return ", ".join(told)
 
 
 def _is_as_known(entry: Entry, candidate: Row) -> bool:

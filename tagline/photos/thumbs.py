@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import os
+import shutil
+import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from aiohttp import web
@@ -14,10 +15,13 @@ from tagline.errors import DiskFull, Unavailable, UnsupportedMedia
 from tagline.media.errors import not_written
 from tagline.photos.importing import PASSING
 from tagline.photos.looking import Looking
+from tagline.photos.warm import Warm
+from tagline.storage.provider import Changed
 from tagline.workers import WorkerFailed
 
 log = logging.getLogger(__name__)
 
+# As in media.thumbnails, which cannot be imported here: it brings Pillow, which only workers load.
 SIZES = (256, 512, 1024, 2048)
 GRID = 256
 ENDINGS = {"webp": ".webp", "jpeg": ".jpg"}
@@ -27,10 +31,14 @@ LOOK_EVERY = 0.02
 
 
 class Thumbs:
-    """The cache: `<size>/<2 hex>/<content hash>.webp`. When full, larger sizes go first: seldom needed."""
+    """The cache: `<size>/<2 hex>/<content hash>.webp`. When full, larger sizes go first: seldom needed.
+
+    What is being made lies in `new/<one for each start>/`, until it is known whose it is.
+    """
 
     def __init__(self, root: Path, looking: Looking, bound_bytes: int, reserve_bytes: int) -> None:
         self._root = root
+        self._new = root / "new" / uuid.uuid4().hex
         self._looking = looking
         self._bound = bound_bytes
         self._reserve = reserve_bytes
@@ -39,14 +47,20 @@ class Thumbs:
         self._used: int | None = None
         self._added = 0
         self._making_room: asyncio.Task[None] | None = None
+        self._clearing: asyncio.Task[None] | None = None
+        self._warm = Warm()
 
     def place(self, content_hash: str, size: int, image_format: str = "webp") -> str:
         """Where a thumbnail lies, if it has been made."""
         return f"{self._root}/{size}/{content_hash[:2]}/{content_hash}{ENDINGS[image_format]}"
 
+    async def read(self, place: str) -> bytes | None:
+        """A thumbnail's bytes; None if it has not been made."""
+        return await self._warm.read(place)
+
     def part(self, photo_id: str) -> Path:
         """Where the grid's thumbnail is written while nobody knows its content's hash yet."""
-        return self._root / "new" / f"{photo_id}.webp"
+        return self._new / f"{photo_id}.webp"
 
     async def keep(self, part: Path, content_hash: str) -> None:
         """Put a new grid thumbnail in its place; raises DiskFull, Unavailable."""
@@ -60,7 +74,8 @@ class Thumbs:
     async def make(self, row: Row, content_hash: str, size: int, image_format: str) -> None:
         """Make a thumbnail that is not there; one decode however many ask for one of this photo meanwhile.
 
-        Raises UnsupportedMedia where the pixels cannot be shown, DiskFull where there is no room to keep them.
+        Raises UnsupportedMedia where the pixels cannot be shown, DiskFull where there is no room to keep them, Gone
+        and Unavailable where the file is not there, or not the one that has this hash.
         """
         key = (content_hash, image_format)
         while task := self._under_way.get(key):
@@ -86,11 +101,34 @@ class Thumbs:
             raise _cannot_keep(error) from error
         if free < self._reserve:
             raise DiskFull("The disk with Tagline's cache is nearly full; free some space to see this photo.")
+        part = uuid.uuid4()
+        parts = {each: f"{self._new}/{part}-{each}{ENDINGS[image_format]}" for each in missing}
         try:
-            await self._looking.thumbnails(row["object_key"], missing, image_format)
+            answer = await self._looking.thumbnails(row["object_key"], parts, image_format)
+            if not self._looking.is_of(row, answer):
+                # Its thumbnails would be another's for ever, since nobody makes them again.
+                raise Changed(row["object_key"])
+            moves = [(Path(parts[each]), missing[each]) for each in missing]
+            self._note(await asyncio.to_thread(lambda: sum(_move(*move) for move in moves)))
         except WorkerFailed as failure:
             raise _problem(failure.code, failure.detail) from failure
-        self._note(await asyncio.to_thread(_length, missing.values()))
+        except OSError as error:
+            raise _cannot_keep(error) from error
+        finally:
+            await asyncio.to_thread(_delete, parts.values())
+
+    async def drop(self, content_hash: str) -> None:
+        """Delete all thumbnails of a content: nobody has it any more."""
+        under_way = [self._under_way[key] for key in self._under_way if key[0] == content_hash]
+        await asyncio.gather(*under_way, return_exceptions=True)
+        places = [self.place(content_hash, size, image_format) for size in SIZES for image_format in ENDINGS]
+        for place in places:
+            self._warm.drop(place)
+        await asyncio.to_thread(_delete, places)
+
+    def clear_leftovers(self) -> None:
+        """Begin to delete what was being made when the service was last killed."""
+        self._clearing = asyncio.create_task(asyncio.to_thread(_delete_leftovers, self._root, self._new.name))
 
     def _note(self, added: int) -> None:
         """Count what was added, and make room from time to time."""
@@ -107,15 +145,17 @@ class Thumbs:
             self._added = 0
             if self._used > self._bound:
                 self._used = await asyncio.to_thread(_delete_oldest, self._root, self._used, int(self._bound * ROOM))
+                self._warm.close()  # what is deleted and open takes its room all the same
         except OSError as error:
             log.warning("cannot make room in the cache of thumbnails: %s", error)
         finally:
             self._making_room = None
 
     async def close(self) -> None:
-        """Wait for what is being made."""
-        tasks = [*self._under_way.values(), *([self._making_room] if self._making_room else [])]
+        """Wait for what is being made, and close the files that are kept open."""
+        tasks = [*self._under_way.values(), *filter(None, (self._making_room, self._clearing))]
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._warm.close()
 
 
 def _cannot_keep(error: OSError) -> Exception:
@@ -138,13 +178,27 @@ def _move(part: Path, place: str) -> int:
     return size
 
 
-def _length(places: Iterable[str]) -> int:
-    """Bytes of those files that are still there."""
-    length = 0
+def _delete(places: Iterable[str]) -> None:
+    """Delete those of the files that are there."""
     for place in places:
-        with suppress(FileNotFoundError):
-            length += os.stat(place).st_size
-    return length
+        try:
+            Path(place).unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("cannot delete the thumbnail %s: %s", place, error)
+
+
+def _delete_leftovers(root: Path, current: str) -> None:
+    """Delete what other runs than the current one left half made."""
+    try:
+        for entry in (root / "new").glob("*"):
+            if entry.is_dir() and entry.name != current:
+                shutil.rmtree(entry, ignore_errors=True)
+            elif not entry.is_dir():
+                entry.unlink(missing_ok=True)
+        for size in SIZES:
+            _delete(entry.path for entry in _files(root / str(size)) if entry.name.endswith(".part"))
+    except OSError as error:
+        log.warning("cannot clear the cache of thumbnails: %s", error)
 
 
 def _is_made(place: str) -> bool:

@@ -11,6 +11,8 @@ from contextlib import suppress
 
 # A page of a grid or two; each costs a descriptor, of which a process has 1,024.
 MOST_OPEN = 200
+# Larger ones are no grid's, and what was deleted takes its room on the disk until it is closed.
+MOST_BYTES = 64 * 1024
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 
 
@@ -40,12 +42,17 @@ class Warm:
         return content
 
     def _keep(self, path: str, descriptor: int, size: int) -> None:
-        if path in self._open:
-            os.close(descriptor)  # somebody else was quicker
+        if size > MOST_BYTES or path in self._open:  # or somebody else was quicker
+            os.close(descriptor)
             return
         self._open[path] = descriptor, size
         if len(self._open) > MOST_OPEN:
             os.close(self._open.popitem(last=False)[1][0])
+
+    def drop(self, path: str) -> None:
+        """Close one file, if it is open."""
+        if known := self._open.pop(path, None):
+            os.close(known[0])
 
     def close(self) -> None:
         """Close all files."""

@@ -55,7 +55,8 @@ async function refusal(answer) {
   const type = answer.headers.get("Content-Type") ?? "";
   const body = type.includes("json") ? await answer.json() : {};
   const first = body.errors?.[0];
-  const text = first?.message ?? body.detail ?? `The server answered ${answer.status}. Its log says more.`;
+  const label = { password: "The password", token: "The code" }[first?.field];
+  const text = (label && `${label} ${first.message}.`) ?? body.detail ?? `The server answered ${answer.status}. Its log says more.`;
   return [text, inputs.find((input) => input.id === first?.field)];
 }
 

@@ -73,6 +73,37 @@ async def test_a_board_without_a_clock_lets_people_in_and_keeps_them_signed_in(
         assert (await house.bearer(answer.json["access_token"]).get("/photos")).status == 200
 
 
+async def test_a_clock_that_steps_back_signs_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A board that keeps its time in a file starts again when that was last written, some of an hour ago."""
+    async with running(tmp_path) as house:
+        pair = (await house.eve.post("/login", {"password": PASSWORD})).json
+    right = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: right() - 40 * 60 * 10**9)
+    async with running(tmp_path) as house:
+        assert (await house.bearer(pair["access_token"]).get("/photos")).status == 200
+        renewed = await house.eve.post("/refresh", {"refresh_token": pair["refresh_token"]})
+        assert renewed.status == 200
+        assert (await house.bearer(renewed.json["access_token"]).get("/photos")).status == 200
+        # Its session's end is still the end of it.
+        assert (await house.bearer(renewed.json["access_token"]).post("/logout")).status == 200
+        for each in (pair, renewed.json):
+            assert (await house.bearer(each["access_token"]).get("/photos")).status == 401
+
+
+async def test_what_a_clock_gave_that_said_2099_is_worth_nothing_when_it_is_right_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: right() + 73 * 365 * 24 * 3600 * 10**9)
+    pair = (await house.eve.post("/login", {"password": PASSWORD})).json
+    tablet = house.bearer(pair["access_token"])
+    assert (await tablet.get("/photos")).status == 200
+    monkeypatch.setattr(time, "time_ns", right)
+    # Though the service knew it a moment ago.
+    assert (await tablet.get("/photos")).status == 401
+    assert (await house.eve.post("/refresh", {"refresh_token": pair["refresh_token"]})).status == 401
+
+
 def newest(house: House) -> int:
     [(at,)] = behind_its_back(house, "select max(at) from changes")
     return int(at)

@@ -15,7 +15,7 @@ SCOPES = ["read", "upload", "write", "admin"]
 # One route for each scope; nothing takes uploads yet.
 ROUTES = {
     "read": ("GET", "/api/jobs", None),
-    "write": ("PATCH", "/api/auth/profile", {"name": "Ana"}),
+    "write": ("POST", "/rescan", None),
     "admin": ("GET", "/api/auth/keys", None),
 }
 
@@ -38,6 +38,25 @@ async def test_a_key_may_do_what_its_scope_covers_and_nothing_else(house: House,
             assert answer.json["code"] == "forbidden"
             assert f"`{needed}`" in answer.json["detail"]
             assert f"`{scope}`" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+async def test_a_key_has_no_say_over_people_and_their_devices_unless_it_may_do_everything(
+    house: House, scope: str
+) -> None:
+    [device] = (await house.ana.get("/api/auth/sessions")).json["items"]
+    key = await house.key(scope)
+    answers = [
+        await key.get("/api/auth/sessions"),
+        await key.patch("/api/auth/profile", {"name": "Mallory"}),
+        await key.delete(f"/api/auth/sessions/{device['id']}"),
+    ]
+    if scope == "admin":
+        assert [answer.status for answer in answers] == [200, 200, 204]
+    else:
+        assert [answer.status for answer in answers] == [403] * 3
+        assert all("`admin`" in answer.json["detail"] for answer in answers)
+        assert (await house.ana.get("/api/auth/profile")).json["name"] == ""
 
 
 async def test_a_key_is_shown_once_and_only_its_hash_is_kept(house: House) -> None:
@@ -230,7 +249,7 @@ async def test_a_key_made_or_revoked_on_the_command_line_counts_in_the_running_s
         return out.decode().strip()
 
     script = house.bearer(await command("add", "a script", "--scope", "write"))
-    assert (await script.patch("/api/auth/profile", {"name": "Ana"})).status == 200
+    assert (await script.post("/rescan")).status == 200
     [line] = (await command("list")).splitlines()
     assert "a script" in line
     assert "write" in line

@@ -2,11 +2,12 @@
 
 import asyncio
 import uuid
+from pathlib import Path
 from typing import Any
 
 from tagline.accounts.credentials import CREDENTIALS
 from tagline.changes import Change
-from tests.house import PASSWORD, House, behind_its_back
+from tests.house import PASSWORD, House, behind_its_back, running
 
 
 async def signed_in(house: House, name: str = "a tablet") -> Any:
@@ -146,3 +147,20 @@ async def test_every_sign_in_and_out_is_in_the_change_feed(house: House) -> None
     await tablet.post("/logout")
     feed = behind_its_back(house, "select action, device from changes where entity = 'session' order by seq")
     assert feed == [("create", "Ana's phone"), ("create", "a tablet"), ("delete", "a tablet")]
+
+
+async def test_a_new_configured_password_signs_every_device_out_at_the_next_start(tmp_path: Path) -> None:
+    async with running(tmp_path) as house:
+        ana = house.ana.headers
+        pair = await signed_in(house)
+        assert PASSWORD not in str(behind_its_back(house, "select * from settings"))
+    async with running(tmp_path) as house:
+        assert (await house.client(**ana).get("/photos")).status == 200
+    # A scan on the command line may be started without it, which says nothing.
+    async with running(tmp_path, BACKEND_PASSWORD="") as house:
+        assert (await house.client(**ana).get("/photos")).status == 200
+    async with running(tmp_path, BACKEND_PASSWORD="another household password") as house:
+        assert (await house.client(**ana).get("/photos")).status == 401
+        assert (await house.eve.post("/refresh", {"refresh_token": pair["refresh_token"]})).status == 401
+        feed = behind_its_back(house, "select data from changes where entity = 'user' and action = 'update'")
+        assert feed == [('{"password":"changed"}',)]

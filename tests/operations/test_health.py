@@ -9,7 +9,9 @@ import pytest
 from tagline import __version__, times
 from tagline.db import Tx
 from tagline.jobs import JOBS, Running
+from tagline.photos.scan import SCANNER
 from tests.house import House, running
+from tests.photos.files import photo
 
 PLACES = ["", "/api", "/api/v1"]
 
@@ -48,6 +50,39 @@ async def test_a_library_that_is_away_is_worn_but_no_reason_to_restart(house: Ho
     assert "plugged in" in answer.json["checks"]["storage"]["detail"]
     assert (await house.eve.get("/health")).json == {"status": "degraded"}
     shutil.move(house.library.with_name("unplugged"), house.library)
+    assert (await house.eve.get("/health")).json == {"status": "healthy"}
+
+
+async def test_a_library_that_is_not_believed_is_told_until_a_scan_is_fine(house: House) -> None:
+    for number in range(8):
+        photo(house.library / f"2024/{number}.jpg", number)
+    await house.scan()
+    aside = house.library.with_name("aside")
+    shutil.move(house.library / "2024", aside)
+    result = await house.scan()
+    assert result["status"] == "warning"
+    for _ in range(2):
+        body = (await house.ana.get("/health")).json
+        assert body["status"] == "degraded"
+        assert body["checks"]["storage"] == {"status": "degraded", "detail": result["warning"]}
+        # What the watcher sees of another folder says nothing about all.
+        photo(house.library / "2025/a.jpg", 99)
+        await house.app[SCANNER].folders(["2025/"])
+    shutil.move(aside, house.library / "2024")
+    await house.scan()
+    assert (await house.eve.get("/health")).json == {"status": "healthy"}
+
+
+async def test_what_the_watcher_did_not_believe_is_fine_when_it_is_again(house: House) -> None:
+    for number in range(8):
+        photo(house.library / f"2024/{number}.jpg", number)
+    await house.scan()
+    aside = house.library.with_name("aside")
+    shutil.move(house.library / "2024", aside)
+    assert (await house.app[SCANNER].folders(["2024/"])).status == "warning"
+    assert (await house.eve.get("/health")).json == {"status": "degraded"}
+    shutil.move(aside, house.library / "2024")
+    assert (await house.app[SCANNER].folders(["2024/"])).status == "ok"
     assert (await house.eve.get("/health")).json == {"status": "healthy"}
 
 

@@ -101,6 +101,16 @@ async def test_a_job_that_is_cancelled_while_it_runs_stops_at_once(house: House)
     assert (again.status, again.json["code"]) == (409, "job_ended")
 
 
+async def test_a_job_that_is_cancelled_is_not_revived_by_the_fault_it_had_at_the_same_moment(house: House) -> None:
+    _, job = await started(house, tries=2)
+    assert (await house.ana.delete(f"/api/jobs/{job}")).status == 200
+    # As when its next try is in the writer's queue, behind the cancelling.
+    await house.db.write(module._again, job, "it failed", 10)
+    assert (await state(house, job))["state"] == "cancelled"
+    [(last,)] = behind_its_back(house, "select data from changes where entity_id = ? order by seq desc limit 1", job)
+    assert last == '{"state":"cancelled"}'
+
+
 async def test_a_job_that_is_cancelled_while_it_waits_never_begins(house: House) -> None:
     shop, first = await started(house)
     second = await jobs_of(house).add("odd")

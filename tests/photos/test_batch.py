@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.house import House
 from tests.photos.library import add_photos
+from tests.test_db import full_disk
 
 
 async def test_a_change_reaches_every_photo_and_each_is_reported_in_order(home: House) -> None:
@@ -102,3 +103,21 @@ async def test_members_may_and_strangers_and_readers_may_not(home: House) -> Non
     assert (await home.ben.post("/photos/batch", body)).status == 200
     # `batch` is no id, so that the address takes no other method.
     assert (await home.ana.get("/photos/batch")).status in (405, 422)
+
+
+async def test_when_the_disk_fills_up_on_the_way_what_was_done_is_told_apart_from_what_was_not(house: House) -> None:
+    ids = await add_photos(house, [f"{number}.jpg" for number in range(400)])
+    data = [path for path in house.config.data_dir.glob("*.db*") if path.is_file()]
+    with full_disk(max(path.stat().st_size for path in data) + 6_000_000):
+        body = {"photo_ids": ids, "description": "a line that finds no room " * 380}
+        answer = await house.ana.post("/photos/batch", body)
+    assert answer.status == 200
+    results = answer.json["results"]
+    assert [result["photo_id"] for result in results] == ids
+    applied = answer.json["applied"]
+    assert applied % 50 == 0
+    assert 0 < applied < len(ids)
+    assert [result["status"] for result in results] == ["applied"] * applied + ["refused"] * (len(ids) - applied)
+    assert all("disk" in result["detail"] for result in results[applied:])
+    for photo, description in ((ids[applied - 1], body["description"]), (ids[applied], "")):
+        assert (await house.ana.get(f"/photos/{photo}")).json["description"] == str(description).strip()

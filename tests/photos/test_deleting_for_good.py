@@ -3,7 +3,7 @@
 import shutil
 
 from tests.house import House, behind_its_back
-from tests.photos.files import large, photo, poke, write
+from tests.photos.files import large, open_files, photo, poke, write
 
 
 def tombstones(house: House) -> set[str]:
@@ -77,3 +77,33 @@ async def test_a_file_that_only_looks_like_a_deleted_one_is_another_photo(house:
     poke(path, len(whole) // 2)
     assert (await house.scan())["imported_count"] == 1
     assert tombstones(house) == {found["sha256"]}
+
+
+def thumbnails(house: House, content_hash: str) -> int:
+    """How many thumbnails of a content are on the disk."""
+    return len(list((house.config.data_dir / "cache").rglob(f"*{content_hash}*")))
+
+
+async def test_its_thumbnails_of_all_sizes_and_formats_are_gone_as_well(house: House) -> None:
+    photo(house.library / "a.jpg", 1, (600, 400))
+    await house.scan()
+    found = await house.photo("a.jpg")
+    for accept in ("image/webp", "image/jpeg"):
+        await house.ana.get(f"{found['links']['thumbnail']}?size=512", headers={"Accept": accept})
+    assert thumbnails(house, found["sha256"]) == 4
+    await house.ana.delete(f"/photos/{found['id']}?permanently=true")
+    assert thumbnails(house, found["sha256"]) == 0
+    assert not [path for path in open_files() if found["sha256"] in path]
+
+
+async def test_thumbnails_that_another_photo_shows_stay(house: House) -> None:
+    first, other = photo(house.library / "a.jpg", 1), photo(house.library / "b.jpg", 2)
+    await house.scan()
+    # Edited to be the same as the other.
+    write(first, other.read_bytes())
+    assert (await house.scan())["updated"] == 1
+    kept = await house.photo("b.jpg")
+    assert (await house.ana.delete(f"/photos/{(await house.photo('a.jpg'))['id']}?permanently=true")).status == 204
+    assert thumbnails(house, kept["sha256"]) == 1
+    await house.ana.delete(f"/photos/{kept['id']}?permanently=true")
+    assert thumbnails(house, kept["sha256"]) == 0

@@ -2,11 +2,14 @@
 
 import base64
 import hashlib
+import json
 import shutil
+from typing import Any
 
 from tagline.photos.thumbs import THUMBS
 from tests.house import House
-from tests.photos.files import encoded, noise, photo, write
+from tests.photos.files import encoded, noise, photo, touch, write
+from tests.photos.library import peek
 
 
 async def test_hash_placeholder_and_grid_thumbnail_are_there_before_anybody_asks(house: House) -> None:
@@ -100,3 +103,51 @@ async def test_a_file_that_has_gone_before_it_was_read_waits(house: House) -> No
     write(path, whole)
     await house.scan()
     assert (await house.photo("120000.jpg"))["sha256"]
+
+
+async def feed(house: House) -> list[Any]:
+    """What was told of updates of photos."""
+    rows = await house.db.rows("changes.since", seq=0, limit=1000)
+    wanted = [row["seq"] for row in rows if (row["entity"], row["action"]) == ("photo", "update")]
+    told = peek(house.db, "select seq, data from changes order by seq")
+    return [json.loads(data) for seq, data in told if seq in wanted]
+
+
+async def test_what_the_background_finds_is_told_with_what_was_before(house: House) -> None:
+    path = photo(house.library / "a.jpg", 1)
+    await house.scan()
+    found = await house.photo("a.jpg")
+    assert await feed(house) == [
+        {"sha256": [None, found["sha256"]], "content_hash": [None, found["sha256"]],
+         "placeholder": [None, found["placeholder"]]}
+    ]  # fmt: skip
+    # Read again, and the same: the touch is told, but no change.
+    touch(path)
+    await house.scan()
+    assert (await feed(house))[1:] == [{}]
+    assert await house.db.value("library.unread_total") == 0
+    address = found["links"]["thumbnail"]
+    assert (await house.ana.get(address)).status == 200
+    assert (await house.ana.get(f"{address}?size=512")).status == 200
+
+
+async def test_a_problem_that_is_still_there_is_told_once(house: House) -> None:
+    whole = encoded(noise(1, (64, 64)), "WEBP", lossless=True)
+    path = write(house.library / "a.webp", whole[:60] + bytes(len(whole) - 60))
+    await house.scan()
+    touch(path)
+    await house.scan()
+    assert [change.get("problem") for change in await feed(house)] == [[None, "broken_image"], None]
+    assert (await house.photo("a.webp"))["problem"] == "broken_image"
+
+
+async def test_one_that_is_asked_for_while_it_is_read_again_is_shown_ever_after(house: House) -> None:
+    path = photo(house.library / "a.jpg", 1)
+    await house.scan()
+    found = await house.photo("a.jpg")
+    touch(path)
+    await house.ana.post("/rescan")
+    for _ in range(3):
+        assert (await house.ana.get(found["links"]["thumbnail"])).status == 200
+    await house.settled()
+    assert (await house.ana.get(found["links"]["thumbnail"])).status == 200

@@ -78,3 +78,13 @@ async def test_strangers_readers_and_wrong_methods_are_refused(house: House) -> 
     assert (await reader.post(f"/photos/{photo}/history/1/restore")).status == 403
     assert (await house.ana.get(f"/photos/{photo}/history/1/restore")).status == 405
     assert (await house.ana.post(f"/photos/{photo}/history")).status == 405
+
+
+async def test_a_restore_that_is_based_on_an_older_state_changes_nothing(house: House) -> None:
+    [photo] = await add_photos(house, [{"key": "a.jpg", "caption": "First"}])
+    current = (await house.ana.patch(f"/photos/{photo}/metadata", {"description": "Second"})).json
+    refused = await house.ana.post(f"/photos/{photo}/history/1/restore", headers={"If-Match": '"1"'})
+    assert (refused.status, refused.json["code"], refused.json["current"]) == (412, "version_conflict", current)
+    assert (await house.ana.get(f"/photos/{photo}")).json == current
+    restored = await house.ana.post(f"/photos/{photo}/history/1/restore", headers={"If-Match": '"2"'})
+    assert restored.json["description"] == "First"

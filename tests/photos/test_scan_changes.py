@@ -1,11 +1,15 @@
 """The scan: files that were edited, turned, touched or replaced keep their photo, its line and its history."""
 
 import io
+import logging
 import os
+import re
 from typing import Any
 
+import pytest
 from PIL import Image
 
+from tagline.photos.scan import SCANNER
 from tests.house import House, make_photo
 from tests.media import samples
 from tests.photos.files import encoded, large, noise, photo, poke, touch, write
@@ -186,3 +190,29 @@ async def test_a_copy_that_becomes_another_picture_is_a_photo_of_its_own(house: 
     assert (result["imported_count"], result["updated"]) == (1, 0)
     assert (await house.photo("a.jpg"))["id"] == before["id"]
     assert (await house.photo("b.jpg"))["id"] != before["id"]
+
+
+async def test_the_log_says_what_a_scan_did_and_nothing_of_one_that_did_nothing(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "tagline.photos.scan")
+
+    def told() -> list[str]:
+        lines = [record.getMessage() for record in caplog.records if record.name == "tagline.photos.scan"]
+        caplog.clear()
+        return [re.sub(r"\d+\.\d s$", "…", line) for line in lines]
+
+    for number in range(12):
+        photo(house.library / f"{number}.jpg", number)
+    write(house.library / "broken.jpg", b"\xff\xd8\xff\xe0 nothing")
+    await house.scan()
+    assert told() == ["scan: 12 new, 1 problem in …"]
+    await house.scan()
+    assert told() == []
+    (house.library / "0.jpg").unlink()
+    (house.library / "1.jpg").rename(house.library / "moved.jpg")
+    photo(house.library / "2.jpg", 99)
+    photo(house.library / "more/new.jpg", 100)
+    await house.app[SCANNER].folders([""])
+    assert told() == ["scan: 1 new, 1 edited, 1 moved, 1 gone, 1 problem in …"]
+    await house.settled()

@@ -17,9 +17,9 @@ from tagline.photos.looking import LOOKING, Looking
 from tagline.photos.thumbs import THUMBS, Thumbs
 from tagline.storage.provider import STORAGE
 from tagline.workers import Workers
-from tests.house import House, running
+from tests.house import House, running, until
 from tests.media import samples
-from tests.photos.files import encoded, film, noise, photo, write
+from tests.photos.files import encoded, film, large, noise, open_files, photo, poke, write
 
 CORPUS = Path("/work/shared/photos")
 SIZES = (256, 512, 1024, 2048)
@@ -30,6 +30,11 @@ def picture(body: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(body))
     image.load()
     return image
+
+
+def cached(cache: Path) -> list[Path]:
+    """The files of a cache."""
+    return sorted(path for path in cache.rglob("*") if path.is_file())
 
 
 async def shown(house: House, name: str, content: bytes) -> Any:
@@ -109,6 +114,12 @@ async def test_nothing_of_the_originals_metadata_is_in_it(house: House) -> None:
         ("image/jpeg", "image/jpeg"),
         ("image/png,image/jpeg;q=0.5", "image/jpeg"),
         ("image/webp;q=0,image/jpeg", "image/jpeg"),
+        ("image/webp ; q=0.000, image/*", "image/jpeg"),
+        ("image/webp;q=0.001,image/*;q=0", "image/webp"),
+        ("image/*;q=0,*/*", "image/jpeg"),
+        ("*/*;q=0.5;x=1,image/*", "image/webp"),
+        ("image/webp;level=1;Q=0.0", "image/jpeg"),
+        ("image/webp;q=much", "image/webp"),
         ("IMAGE/WEBP", "image/webp"),
         ("nonsense", "image/jpeg"),
     ],
@@ -137,7 +148,8 @@ async def test_it_is_cached_by_its_content(house: House) -> None:
     assert (again.status, again.body) == (304, b"")
     for name in ("ETag", "Vary", "Cache-Control"):
         assert again.headers[name] == first.headers[name]
-    assert (await house.ana.get(address, headers={"If-None-Match": '"other"'})).status == 200
+    for known, status in (("*", 304), (f'"other", W/{etag}', 304), ('"other"', 200), (f'"{etag[1:-2]}"', 200)):
+        assert (await house.ana.get(address, headers={"If-None-Match": known})).status == status, known
     others = {
         (await house.ana.get(f"{address}?size=512")).headers["ETag"],
         (await house.ana.get(address, headers={"Accept": "image/jpeg"})).headers["ETag"],
@@ -213,7 +225,7 @@ async def test_one_decode_serves_all_who_ask_at_once_in_whatever_size(
     thumbs = Thumbs(tmp_path / "cache", counting, 1 << 30, 0)
     await asyncio.gather(*(thumbs.make(row, found["sha256"], size, "webp") for size in (2048, 256, 512, 1024) * 10))
     assert counting.asked == [[256, 512, 1024, 2048]]
-    assert {path.name for path in (tmp_path / "cache").iterdir()} == {str(size) for size in SIZES}
+    assert {path.parts[-3] for path in cached(tmp_path / "cache")} == {str(size) for size in SIZES}
     await thumbs.make(row, found["sha256"], 1024, "webp")
     assert len(counting.asked) == 1
     await thumbs.close()
@@ -272,6 +284,121 @@ async def test_a_bound_that_was_lowered_is_kept_after_a_restart(house: House, tm
     await thumbs.close()
     assert not (cache / "1024/00/old.webp").exists()
     assert (cache / "256/00/old.webp").exists()
+
+
+async def test_what_is_deleted_to_make_room_is_not_kept_open(house: House, tmp_path: Path) -> None:
+    photo(house.library / "a.jpg", 1)
+    await house.scan()
+    cache = tmp_path / "cache"
+    thumbs = Thumbs(cache, house.app[LOOKING], 60_000, 0)
+    small, large = (write(cache / f"1024/00/{size}.webp", bytes(size)) for size in (50_000, 70_000))
+    assert await thumbs.read(str(small)) == bytes(50_000)
+    assert await thumbs.read(str(large)) == bytes(70_000)
+    assert {path for path in open_files() if path.startswith(str(cache))} == {str(small)}, "large ones are closed"
+    found = await house.photo("a.jpg")
+    row = await house.db.row("photos.file", id=found["id"])
+    assert row is not None
+    await thumbs.make(row, found["sha256"], 256, "webp")
+
+    async def made_room() -> bool:
+        return not small.exists() and not [path for path in open_files() if path.startswith(str(cache))]
+
+    await until(made_room)
+    await thumbs.close()
+
+
+async def test_what_was_half_made_when_the_service_was_killed_is_deleted(tmp_path: Path) -> None:
+    cache = tmp_path / "cache/thumbnails"
+    for name in ("new/a.webp", "new/earlier/a.webp", "new/earlier/.b.webp.123.part", "256/00/.b.webp.123.part"):
+        write(cache / name, b"half")
+    whole = write(cache / "256/00/whole.webp", b"whole")
+    async with running(tmp_path) as house:
+
+        async def clear() -> bool:
+            return cached(cache) == [whole]
+
+        await until(clear)
+        photo(house.library / "a.jpg", 1)
+        await house.scan()
+        assert (await house.ana.get((await house.photo("a.jpg"))["links"]["thumbnail"])).status == 200
+
+
+async def test_a_link_out_of_the_library_is_not_followed(house: House, tmp_path: Path) -> None:
+    path = photo(house.library / "2024/a.jpg", 1)
+    secret = photo(tmp_path / "photos2/secret.jpg", 2)
+    await house.scan()
+    found = await house.photo("a.jpg")
+    before = cached(house.config.data_dir / "cache")
+    path.unlink()
+    path.symlink_to(secret)
+    for size in (512, 2048):
+        answer = await house.ana.get(f"{found['links']['thumbnail']}?size={size}")
+        assert (answer.status, answer.json["code"]) == (410, "file_missing")
+    path.unlink()
+    path.parent.rmdir()
+    path.parent.symlink_to(secret.parent)
+    shutil.copyfile(secret, secret.parent / "a.jpg")
+    assert (await house.ana.get(f"{found['links']['thumbnail']}?size=2048")).status == 410
+    assert cached(house.config.data_dir / "cache") == before
+    shutil.rmtree(secret.parent)
+
+
+async def test_one_that_was_never_read_is_not_looked_for_outside_either(house: House, tmp_path: Path) -> None:
+    for number in range(40):
+        photo(house.library / f"IMG_20240101_1200{number:02}.jpg", number, (400, 300))
+    await house.ana.post("/rescan")
+    oldest = await house.photo("120000.jpg")
+    path = house.library / oldest["object_key"]
+    secret = tmp_path / "secret.jpg"
+    shutil.copyfile(path, secret)
+    path.unlink()
+    path.symlink_to(secret)
+    assert (await house.ana.get(oldest["links"]["thumbnail"])).status in (410, 503)
+    await house.settled()
+    assert (await house.photo("120000.jpg"))["sha256"] is None
+
+
+@pytest.mark.parametrize("same_length", [True, False])
+async def test_a_file_that_was_edited_since_the_scan_is_never_cached_under_the_old_hash(
+    house: House, same_length: bool
+) -> None:
+    path = large(house.library / "a.bmp", 1)
+    await house.scan()
+    found = await house.photo("a.bmp")
+    before = cached(house.config.data_dir / "cache")
+    if same_length:
+        poke(path, 100_000)
+    else:
+        photo(path, 2, (300, 200))
+    answer = await house.ana.get(f"{found['links']['thumbnail']}?size=2048")
+    assert (answer.status, answer.json["code"]) == (503, "file_changing")
+    assert answer.headers["Retry-After"] == "2"
+    assert cached(house.config.data_dir / "cache") == before
+    await house.scan()
+    again = await house.ana.get(f"{found['links']['thumbnail']}?size=2048")
+    assert again.status == 200
+    assert found["sha256"] not in again.headers["ETag"]
+
+
+async def test_where_the_library_is_no_local_disk_they_are_made_of_a_copy(tmp_path: Path) -> None:
+    async with running(tmp_path, PHOTO_STORAGE_BACKEND="memory") as house:
+        await store(house, encoded(noise(1, (800, 600)), "JPEG"))
+        await house.scan()
+        [found] = await house.photos()
+        answer = await house.ana.get(f"{found['links']['thumbnail']}?size=512")
+        assert picture(answer.body).size == (512, 384)
+        await store(house, encoded(noise(2, (640, 600)), "JPEG"))
+        answer = await house.ana.get(f"{found['links']['thumbnail']}?size=1024")
+        assert (answer.status, answer.json["code"]) == (503, "file_changing")
+
+
+async def store(house: House, content: bytes) -> None:
+    """Put a.jpg into a library in memory."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield content
+
+    await house.memory.store("a.jpg", chunks(), overwrite=True)
 
 
 async def test_a_cache_that_was_deleted_is_made_again(house: House) -> None:

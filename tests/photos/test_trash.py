@@ -119,3 +119,23 @@ async def test_what_is_not_there_cannot_be_deleted(house: House) -> None:
         assert (answer.status, answer.json["detail"]) == (404, "Photo not found")
     assert (await house.ana.delete(f"/photos/{nobody}?permanently=perhaps")).status == 422
     assert (await house.ana.get(f"/photos/{nobody}/restore")).status == 405
+
+
+async def test_what_is_based_on_an_older_state_changes_nothing_and_is_told_the_current_one(house: House) -> None:
+    path = make_photo(house.library / "lake.jpg")
+    await house.scan()
+    photo = await house.photo("lake.jpg")
+    current = (await house.ana.patch(f"/photos/{photo['id']}/metadata", {"favourite": True})).json
+    for method, address in (("DELETE", ""), ("DELETE", "?permanently=true"), ("POST", "/restore")):
+        for tag in ('"1"', 'W/"1"', '"3", "4"', ""):
+            answer = await house.ana.ask(method, f"/photos/{photo['id']}{address}", headers={"If-Match": tag})
+            assert (answer.status, answer.json["code"]) == (412, "version_conflict"), (method, address, tag)
+            assert answer.json["current"] == current
+    assert path.exists()
+    assert (await house.ana.get(f"/photos/{photo['id']}")).json == current
+    binned = await house.ana.delete(f"/photos/{photo['id']}", headers={"If-Match": '"2"'})
+    assert (binned.json["trashed"], binned.headers["ETag"]) == (True, '"3"')
+    back = await house.ana.post(f"/photos/{photo['id']}/restore", headers={"If-Match": binned.headers["ETag"]})
+    assert (back.json["trashed"], back.headers["ETag"]) == (False, '"4"')
+    gone = await house.ana.delete(f"/photos/{photo['id']}?permanently=true", headers={"If-Match": "*"})
+    assert gone.status == 204
