@@ -11,7 +11,7 @@ from tagline.accounts import routes as accounts
 from tagline.api import JSON_LIMIT
 from tagline.changes import HUB, Change, Hub
 from tagline.config import CONFIG, Config
-from tagline.db import DB, Database, opened
+from tagline.db import DB, Database, Row, opened
 from tagline.errors import Problem
 from tagline.jobs import JOBS, Jobs
 from tagline.operations import routes as operations
@@ -55,12 +55,15 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
 
 async def _follow(db: Database, hub: Hub, seq: int) -> None:
     """Tell what other processes wrote: the command line makes keys and queues scans while the service runs."""
+    rows: list[Row] = []
     while True:
-        await asyncio.sleep(LOOK_EVERY)
+        # A scan writes more than one look takes in: then there is no pause.
+        await asyncio.sleep(0 if len(rows) == MOST_TOLD else LOOK_EVERY)
         try:
             rows = await db.rows("changes.since", seq=seq, limit=MOST_TOLD)
         except Problem as problem:
             log.warning("what other processes wrote cannot be read now: %s", problem.detail)
+            rows = []
             continue
         if rows:
             hub.tell([Change(*row) for row in rows])

@@ -108,6 +108,8 @@ class Database:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._writer: sqlite3.Connection | None = None
         self._queue: deque[_Write] = deque()
+        # What nobody waits for at a screen: it lets the others pass.
+        self._later: deque[_Write] = deque()
         self._draining = False
         self._flushing = True
 
@@ -170,32 +172,33 @@ class Database:
     def _queued(self, call: Callable[[Tx], Any], *, durable: bool) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
         write = _Write(call, durable, loop.create_future())
-        self._queue.append(write)
+        (self._queue if durable else self._later).append(write)
         if not self._draining:
             self._draining = True
             self._thread.submit(self._drain, loop)
         return write.future
 
     def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
-        """On the writer's thread: commit what is queued, group by group."""
+        """On the writer's thread: commit what is queued, group by group, those first for which somebody waits."""
         while True:
             group: list[_Write] = []
             self._commit_group(group)
             loop.call_soon_threadsafe(self._deliver, group)
-            if not self._queue:
+            if not self._queue and not self._later:
                 loop.call_soon_threadsafe(self._drained, loop)
                 return
 
     def _drained(self, loop: asyncio.AbstractEventLoop) -> None:
         """On the event loop, as `write` is: a write that slipped in behind the last look starts the next drain."""
-        if self._queue:
+        if self._queue or self._later:
             self._thread.submit(self._drain, loop)
         else:
             self._draining = False
 
     def _commit_group(self, group: list[_Write]) -> None:
         """One transaction: the first write that waits and, each in a savepoint of its own, those behind it."""
-        group.append(self._queue.popleft())
+        waiting = self._queue or self._later
+        group.append(waiting.popleft())
         durable = group[0].durable
         assert self._writer is not None
         try:
@@ -205,8 +208,8 @@ class Database:
             self._writer.execute("begin immediate")
             deadline = time.monotonic() + GROUP_SECONDS
             self._attempt(self._writer, group[0])
-            while self._may_join(durable, group) and time.monotonic() < deadline:
-                group.append(self._queue.popleft())
+            while waiting and len(group) < GROUP_WRITES and time.monotonic() < deadline:
+                group.append(waiting.popleft())
                 self._attempt(self._writer, group[-1])
             self._writer.execute("commit")
         except BaseException as error:  # then nothing of the group was written, and all of it is told so
@@ -214,9 +217,6 @@ class Database:
                 self._writer.execute("rollback")
             for write in group:
                 write.error = write.error or trouble(error)
-
-    def _may_join(self, durable: bool, group: list[_Write]) -> bool:
-        return bool(self._queue) and self._queue[0].durable == durable and len(group) < GROUP_WRITES
 
     def _attempt(self, writer: sqlite3.Connection, write: _Write) -> None:
         """Run one write. Its own fault undoes only itself; one that ended SQLite's transaction ends the group."""

@@ -447,9 +447,10 @@ async def test_a_database_that_is_away_for_a_moment_does_not_end_the_watching_of
     monkeypatch.setattr(app, "LOOK_EVERY", 0.01)
     heard: list[Change] = []
     house.app[HUB].listen(heard.extend)
-    (tmp_path / "broken.db").write_bytes(b"no database at all" * 100)
     readers = house.db._readers
-    house.db._readers = [await connect_reader(tmp_path / "broken.db") for _ in readers]
+    migrate(tmp_path / "away.db")
+    house.db._readers = [await connect_reader(tmp_path / "away.db") for _ in readers]
+    (tmp_path / "away.db").write_bytes(b"no database at all" * 100)
 
     async def warned() -> bool:
         return "what other processes wrote cannot be read now" in caplog.text

@@ -29,7 +29,7 @@ from tagline.storage.provider import Absent, Away, Entry, Storage, Unreadable
 log = logging.getLogger(__name__)
 
 MARKER = ".tagline-library"
-BATCH = 128
+BATCH = 64
 # Files that the database compares or loses in one go; a login waits no longer than one of these takes.
 STEP = 200
 MOST_TOLD = 1000

@@ -47,13 +47,13 @@ async def test_photos_in_a_folder_that_cannot_be_read_are_unknown_not_gone(libra
     (library / "closed").chmod(mode)
     (library / "open/3.jpg").unlink()
     status, out, err = await scan(library)
-    assert (status, err) == (0, "")
+    assert (status, err) == (0, f"Library: {library.parent}\n")
     assert "1 missing" in out
     assert "not_readable" in out
     assert await shown(library) == {f"closed/{n}.jpg" for n in range(4)} | {f"open/{n}.jpg" for n in range(3)}
     (library / "closed").chmod(0o755)
     status, out, err = await scan(library)
-    assert (status, err) == (0, "")
+    assert (status, err) == (0, f"Library: {library.parent}\n")
     assert out.startswith("7 unchanged")
 
 
@@ -82,7 +82,7 @@ async def test_a_known_photo_that_cannot_be_read_any_more_keeps_its_row(library:
 async def test_a_library_that_cannot_be_written_is_scanned_without_a_marker(library: Path) -> None:
     os.chmod(library, 0o555)
     status, out, err = await scan(library)
-    assert (status, err) == (0, "")
+    assert (status, err) == (0, f"Library: {library.parent}\n")
     assert out.startswith("8 imported")
     assert not (library / ".tagline-library").exists()
     status, out, _ = await scan(library)
@@ -109,6 +109,6 @@ async def test_the_command_scans_through_the_service_where_that_runs(library: Pa
         # `serve` holds this lock; the house of tests does not.
         with data_directory(house.config):
             status, out, err = await tagline(library.parent, "scan")
-        assert (status, err) == (0, "")
+        assert (status, err) == (0, f"Library: {library.parent}\n")
         assert out.startswith("8 imported")
         assert all(found["sha256"] for found in await house.photos())
