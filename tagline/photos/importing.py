@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -201,7 +202,12 @@ def lose_paths(tx: Tx, gone: Iterable[tuple[str, str | None]]) -> int:
 def _add_folder(tx: Tx, path: str) -> None:
     folder = path[: path.rfind("/") + 1]
     title = folder.rstrip("/").rpartition("/")[2] or "Photos"
-    tx.run("albums.add_folder", id=str(uuid.uuid5(ALBUMS, folder)), folder=folder, title=title, at=tx.at)
+    tx.run("albums.add_folder", id=_album_id(folder), folder=folder, title=title, at=tx.at)
+
+
+@lru_cache(maxsize=64)
+def _album_id(folder: str) -> str:
+    return str(uuid.uuid5(ALBUMS, folder))
 
 
 def _columns(answer: dict[str, Any]) -> dict[str, Any]:

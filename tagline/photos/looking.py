@@ -39,13 +39,12 @@ class Looking:
 
     async def _headers(self, entries: list[Entry]) -> list[dict[str, Any]]:
         async with AsyncExitStack() as stack:
+            if self._storage.path(entries[0].key) is not None:
+                paths = await asyncio.to_thread(self._real, [entry.key for entry in entries])
+            else:
+                paths = [await stack.enter_async_context(self._local(entry.key)) for entry in entries]
             files = [
-                (
-                    await stack.enter_async_context(self._local(entry.key)),
-                    entry.mtime_ns,
-                    Path(entry.key).name,
-                )
-                for entry in entries
+                (path, entry.mtime_ns, entry.key.rpartition("/")[2]) for path, entry in zip(paths, entries, strict=True)
             ]
             answer = await self._workers.run("headers", files=files)
         answers: list[dict[str, Any]] = answer["files"]
@@ -91,9 +90,9 @@ class Looking:
     @asynccontextmanager
     async def _local(self, key: str) -> AsyncIterator[bytes]:
         """A path, in the bytes of the file system, at which a worker finds the file; raises Absent if it is outside."""
-        path = self._storage.path(key)
-        if path is not None:
-            yield await asyncio.to_thread(_real, path, key)
+        if self._storage.path(key) is not None:
+            [real] = await asyncio.to_thread(self._real, [key])
+            yield real
             return
         with tempfile.NamedTemporaryFile(prefix="tagline-") as copy:
             async with await self._storage.open(key) as opened:
@@ -103,14 +102,29 @@ class Looking:
             await asyncio.to_thread(copy.flush)
             yield os.fsencode(copy.name)
 
+    def _real(self, keys: list[str]) -> list[bytes]:
+        """Where files really are; raises Absent for one outside. In a thread: each folder is followed once.
 
-def _real(path: Path, key: str) -> bytes:
-    """Where the file of a key really is. A link inside the library is followed here: the worker follows none."""
-    root = os.path.realpath(os.fsencode(path.parents[key.count("/")]))
-    real = os.path.realpath(os.fsencode(path))
-    if os.path.commonpath([root, real]) != root:
-        raise Absent(key)
-    return real
+        A link inside the library is followed here, since the worker follows none.
+        """
+        folders: dict[bytes, bytes] = {}
+        reals = []
+        for key in keys:
+            path = self._storage.path(key)
+            assert path is not None
+            folder, name = os.path.split(os.fsencode(path))
+            if folder not in folders:
+                folders[folder] = os.path.realpath(folder)
+            real = os.path.join(folders[folder], name)
+            if os.path.islink(real):
+                real = os.path.realpath(real)
+            root = os.fsencode(path.parents[key.count("/")])
+            if root not in folders:
+                folders[root] = os.path.realpath(root)
+            if not real.startswith(os.path.join(folders[root], b"")):
+                raise Absent(key)
+            reals.append(real)
+        return reals
 
 
 def _checked(entry: Entry, answer: dict[str, Any]) -> dict[str, Any]:
