@@ -270,6 +270,8 @@ def _connect_writer(path: Path) -> sqlite3.Connection:
     connection.execute("pragma synchronous = full")
     connection.execute("pragma foreign_keys = on")
     connection.execute("pragma journal_size_limit = 67108864")
+    # 16 MB: a scan writes the same pages again and again, and each checkpoint writes them once.
+    connection.execute("pragma wal_autocheckpoint = 4000")
     return connection
 
 
