@@ -124,7 +124,7 @@ def test_nothing_embedded_is_left() -> None:
 
 def test_a_photo_that_ends_early_is_shown_as_far_as_it_goes() -> None:
     content = saved(Image.effect_noise((400, 400), 90).convert("RGB"), "JPEG")
-    for cut in (len(content) // 2, len(content) - 2):
+    for cut in (len(content) // 2, len(content) * 9 // 10):
         file_format = recognise(content)
         assert file_format is not None
         image, damage = decode(io.BytesIO(content[:cut]), file_format, 64)
