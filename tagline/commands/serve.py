@@ -97,7 +97,6 @@ async def _serve(config: Config) -> None:
         await runner.setup()
         listening = await _listen(config, runner)
         # What is here now stays: the collector need not look at it again, and looks less often at the rest.
-        gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
         _greet(config, listening.sockets[0].getsockname()[1], app[FIRST_RUN].token)
