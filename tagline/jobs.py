@@ -110,9 +110,9 @@ class Jobs:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def add(self, kind: str, payload: Any = None, actor: Actor = SERVICE, *, after: float = 0) -> str:
-        """Queue a job, to run in `after` seconds, and give its id: for single kinds that of the open one, if any."""
-        job_id: str = await self._db.write(add, kind, payload, actor, after)
+    async def add(self, kind: str, payload: Any = None, actor: Actor = SERVICE) -> str:
+        """Queue a job and give its id: for single kinds that of the one that is open already, if there is one."""
+        job_id: str = await self._db.write(add, kind, payload, actor)
         if job_id in self._running and self._kinds[kind].again:
             self._again.add(job_id)
         self._wake.set()
@@ -220,12 +220,12 @@ class Jobs:
                 waiting.set_result(problem)
 
 
-def add(tx: Tx, kind: str, payload: Any, actor: Actor, after: float = 0) -> str:
+def add(tx: Tx, kind: str, payload: Any, actor: Actor) -> str:
     """Queue a job; gives the id of the open one of a single kind where there is one."""
     job_id = str(uuid.uuid4())
     row = tx.row(
-        "jobs.add", id=job_id, kind=kind, payload=msgspec.json.encode(payload).decode(),
-        run_after=tx.at + int(after * 1_000_000), created_by=actor.id, at=tx.at,
+        "jobs.add", id=job_id, kind=kind, payload=msgspec.json.encode(payload).decode(), run_after=tx.at,
+        created_by=actor.id, at=tx.at,
     )  # fmt: skip
     if row:
         record(tx, actor, "job", job_id, "create", 1, {"kind": kind})

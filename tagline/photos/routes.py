@@ -291,8 +291,7 @@ async def _photos(app: web.Application) -> AsyncIterator[None]:
     await db.write(retry_with_new_tools)
     thumbs.clear_leftovers()
     if config.scan_at_start:
-        # Whoever waited for the service to start is answered first.
-        await jobs.add("scan", after=1)
+        await jobs.add("scan")
     watched = config.watch and config.storage_backend == "local"
     watcher = asyncio.create_task(watch(config.storage_path, scanner)) if watched else None
     yield
