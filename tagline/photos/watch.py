@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+from functools import partial
 from pathlib import Path
 
 from watchfiles import Change, awatch
 
 from tagline.errors import Problem
-from tagline.photos.scan import MARKER, Scanner
+from tagline.photos.scan import Scanner
+from tagline.storage.ignoring import IGNORE_FILE, passed_over
 from tagline.storage.provider import Away
 from tagline.storage.walking import root_identity
 
@@ -43,7 +45,7 @@ async def _watch(root: Path, scanner: Scanner, missed: bool) -> None:
     """
     watched = await asyncio.to_thread(root_identity, root)
     async for changes in awatch(
-        root, watch_filter=_matters, debounce=AT_MOST_MS, step=QUIET_MS, rust_timeout=LOOK_EVERY_MS,
+        root, watch_filter=partial(matters, root), debounce=AT_MOST_MS, step=QUIET_MS, rust_timeout=LOOK_EVERY_MS,
         yield_on_timeout=True, recursive=True,
     ):  # fmt: skip
         if missed or changes:
@@ -53,9 +55,10 @@ async def _watch(root: Path, scanner: Scanner, missed: bool) -> None:
             raise Away
 
 
-def _matters(_: Change, path: str) -> bool:
-    name = Path(path).name
-    return name != MARKER and (not name.startswith(".") or name == ".taglineignore")
+def matters(root: Path, _: Change, path: str) -> bool:
+    """Whether a scan would see it: nothing hidden, nor in a folder that walks pass over, as that of uploads."""
+    *above, name = Path(path).relative_to(root).parts or ("library",)
+    return (name == IGNORE_FILE or not name.startswith(".")) and not any(passed_over(folder) for folder in above)
 
 
 def folders_of(root: Path, changes: set[tuple[Change, str]]) -> list[str]:

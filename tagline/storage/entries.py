@@ -14,6 +14,13 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     inode: int
 
 
+class Folder(msgspec.Struct, frozen=True, gc=False):
+    """A folder in the library; its key has a slash at its end."""
+
+    key: str
+    mtime_ns: int
+
+
 class Unreadable(msgspec.Struct, frozen=True, gc=False):
     """Something in the library that the walk could not take in.
 
@@ -28,21 +35,23 @@ class Unreadable(msgspec.Struct, frozen=True, gc=False):
 
 
 class Absent(errors.Gone):
-    """There is no such file in the storage (any more)."""
+    """There is no such file or folder in the storage (any more); `key` says which."""
 
     code = "file_missing"
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"The file {key} is not in the library any more")
+        super().__init__(f"The {'folder' if key[-1:] == '/' else 'file'} {key} is not in the library any more")
+        self.key = key
 
 
 class Exists(errors.Conflict):
-    """There is a file of that name already."""
+    """There is a file of that name already, or something in a folder that is to be empty; `key` says where."""
 
     code = "file_exists"
 
     def __init__(self, key: str) -> None:
         super().__init__(f"There is already something at {key}")
+        self.key = key
 
 
 class Changed(errors.Unavailable):

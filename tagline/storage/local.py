@@ -9,9 +9,9 @@ import asyncio
 import errno
 import os
 import stat
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -19,15 +19,17 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from tagline import errors
-from tagline.storage.entries import Absent, Away, Entry, Exists, Unreadable
+from tagline.storage import folders, placing
+from tagline.storage.directories import parent, sync_directory
+from tagline.storage.entries import Absent, Away, Entry, Exists, Folder, Unreadable
 from tagline.storage.opened import AWAY, OpenFile
-from tagline.storage.paths import check_key
-from tagline.storage.walking import is_inside, root_identity, walk_directory
-from tagline.storage.writing import Writing, sync_directory
+from tagline.storage.paths import check_folder, check_key
+from tagline.storage.walking import is_inside, look_into, root_identity, walk_directory
+from tagline.storage.writing import Writing
 
 T = TypeVar("T")
+W = TypeVar("W", bound=Writing)
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -88,9 +90,7 @@ class LocalStorage:
 
     async def store(self, key: str, chunks: AsyncIterator[bytes], *, overwrite: bool = False) -> Entry:
         check_key(key)
-        if not await self.present():
-            raise Away
-        writing = await self._write(key, partial(Writing, self._root, key))
+        writing = await self._change(key, partial(Writing, self._root, key), _abandon)
         try:
             async for chunk in chunks:
                 await self._write(key, partial(writing.write, chunk))
@@ -100,11 +100,54 @@ class LocalStorage:
 
     async def delete(self, key: str) -> None:
         check_key(key)
-        if not await self.present():
-            raise Away
         # Exists: a file or a link is where the key has a directory, so that there is nothing either.
         with suppress(Absent, Exists):
-            await self._write(key, partial(self._delete, key))
+            await self._change(key, partial(self._delete, key))
+
+    async def incoming(self, *, make: bool = True) -> Path | None:
+        if not make:
+            return self._root / placing.INCOMING
+        return await self._change(placing.INCOMING, partial(placing.make_incoming, self._root))
+
+    async def adopt(self, source: Path, key: str) -> Entry:
+        check_key(key)
+        adopting = await self._change(key, partial(placing.Adopting, self._root, key, source), _abandon)
+        try:
+            if (entry := await self._write(key, adopting.link)) is None:
+                while await self._write(key, adopting.copy):
+                    pass
+                entry = await self._write(key, adopting.place)
+            return entry
+        finally:
+            # Waits for what is under way, so that after a cancelled call, too, nothing happens any more.
+            await asyncio.shield(self._run(adopting.abandon))
+
+    async def give_back(self, source: Path, key: str) -> None:
+        check_key(key)
+        with suppress(Absent, Exists):
+            await self._change(key, partial(placing.give_back, self._root, source, key))
+
+    async def list(self, folder: str) -> list[Entry | Folder]:
+        check_folder(folder)
+        if not await self.present():
+            raise Away
+        listed = await self._read(folder, partial(look_into, self._root, folder))
+        if not await self.present():
+            raise Away
+        return listed
+
+    async def make_folder(self, folder: str) -> None:
+        if not check_folder(folder):
+            raise Exists(folder)
+        await self._change(folder, partial(folders.make_folder, self._root, folder))
+
+    async def move(self, key: str, target: str) -> None:
+        folders.check_move(key, target)
+        await self._change(key, partial(folders.move, self._root, key, target))
+
+    async def remove_folder(self, folder: str) -> None:
+        folders.check_folder_below(folder)
+        await self._change(folder, partial(folders.remove_folder, self._root, folder))
 
     def path(self, key: str) -> Path | None:
         return self._root / check_key(key)
@@ -137,10 +180,21 @@ class LocalStorage:
                 raise (Absent(key) if await self.present() else Away()) from error
             raise
 
-    async def _write(self, key: str, work: Callable[[], T]) -> T:
+    async def _change(self, key: str, work: Callable[[], T], let_go: Callable[[Future[T]], None] | None = None) -> T:
+        """`_write`, unless the library is away: what lies in a bare mount point is none of its files."""
+        if not await self.present():
+            raise Away
+        try:
+            return await self._write(key, work, let_go)
+        except Absent:
+            if not await self.present():
+                raise Away from None
+            raise
+
+    async def _write(self, key: str, work: Callable[[], T], let_go: Callable[[Future[T]], None] | None = None) -> T:
         """`_run`, with the errors of changing a directory told in our own words."""
         try:
-            return await self._run(work)
+            return await self._run(work, let_go)
         except FileNotFoundError as error:
             raise (Absent(key) if await self.present() else Away()) from error
         except OSError as error:
@@ -149,7 +203,8 @@ class LocalStorage:
             if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
                 detail = f"The photo library cannot be written to: {error.strerror}"
                 raise errors.Unavailable(detail, code="storage_read_only") from error
-            if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EEXIST, errno.ENOTEMPTY):
+            if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EEXIST, errno.ENOTEMPTY, errno.EBUSY):
+                # EBUSY: another disk is mounted there.
                 raise Exists(key) from error
             if error.errno in (errno.ENAMETOOLONG, errno.EINVAL):
                 raise errors.Invalid("object_key", "the disk does not take this name") from error
@@ -158,8 +213,7 @@ class LocalStorage:
     def _check(self) -> None:
         root = self._root
         try:
-            with os.scandir(root) as entries:
-                filled = next(entries, None) is not None
+            filled = _is_filled(root)
         except FileNotFoundError as error:
             raise Away(f"The photo library {root} does not exist; make it, or set PHOTO_STORAGE_PATH") from error
         except NotADirectoryError as error:
@@ -175,8 +229,7 @@ class LocalStorage:
         """Whether the root answers, and is no bare mount point: empty, and another directory than before."""
         try:
             identity = root_identity(self._root)
-            with os.scandir(self._root) as entries:
-                filled = next(entries, None) is not None
+            filled = _is_filled(self._root)
         except (OSError, Away):
             return False
         if filled:
@@ -184,8 +237,8 @@ class LocalStorage:
         return filled or self._filled in (None, identity)
 
     def _stat(self, key: str) -> Entry:
-        with self._parent(key) as (parent, name):
-            seen = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        with parent(self._root, key) as (above, name):
+            seen = os.stat(name, dir_fd=above, follow_symlinks=False)
         if stat.S_ISLNK(seen.st_mode):
             return replace(self._stat(self._real_key(key)), key=key)
         if not stat.S_ISREG(seen.st_mode):
@@ -208,11 +261,11 @@ class LocalStorage:
             opened.take_in()
 
     def _descriptor(self, key: str) -> int:
-        with self._parent(key) as (parent, name):
+        with parent(self._root, key) as (above, name):
             # Looked at before as well as after: opening a device can already do something.
-            seen = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            seen = os.stat(name, dir_fd=above, follow_symlinks=False)
             if stat.S_ISREG(seen.st_mode):
-                descriptor = os.open(name, _FILE, dir_fd=parent)
+                descriptor = os.open(name, _FILE, dir_fd=above)
                 if stat.S_ISREG(os.fstat(descriptor).st_mode):
                     return descriptor
                 os.close(descriptor)
@@ -230,29 +283,27 @@ class LocalStorage:
         return real.as_posix()
 
     def _delete(self, key: str) -> None:
-        with self._parent(key) as (parent, name):
-            mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+        with parent(self._root, key) as (above, name):
+            mode = os.stat(name, dir_fd=above, follow_symlinks=False).st_mode
             if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
                 raise Absent(key)
-            os.unlink(name, dir_fd=parent)
-            sync_directory(parent)
+            os.unlink(name, dir_fd=above)
+            sync_directory(above)
 
-    @contextmanager
-    def _parent(self, key: str) -> Iterator[tuple[int, str]]:
-        """The open directory that `key` lies in, reached without following links, and the key's last part."""
-        *above, name = key.split("/")
-        descriptor = os.open(self._root, _DIRECTORY)
-        try:
-            for part in above:
-                below = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
-                os.close(descriptor)
-                descriptor = below
-            yield descriptor, name
-        finally:
-            os.close(descriptor)
+
+def _is_filled(root: Path) -> bool:
+    """Whether anything is in the root that a bare mount point has not: an upload may have begun there, unplugged."""
+    with os.scandir(root) as entries:
+        return any(entry.name != placing.INCOMING for entry in entries)
 
 
 def _let_go(opening: Future[OpenFile]) -> None:
     """Close what was opened for somebody who has gone away meanwhile. In the thread that opened it."""
     if not opening.cancelled() and opening.exception() is None:
         opening.result().file.close()
+
+
+def _abandon(beginning: Future[W]) -> None:
+    """Likewise for a file that was to be written."""
+    if not beginning.cancelled() and beginning.exception() is None:
+        beginning.result().abandon()

@@ -23,6 +23,18 @@ def check_key(key: str) -> str:
     return key
 
 
+def check_folder(folder: str) -> str:
+    """Give back `folder` if it is a folder's key; raise `errors.Invalid("object_key", …)` if not.
+
+    That is "" for the library itself, or a key with a slash at its end.
+    """
+    if folder:
+        if folder[-1] != "/":
+            raise errors.Invalid("object_key", "must have a slash at its end, being a folder's")
+        check_key(folder[:-1])
+    return folder
+
+
 def key_fault(key: str) -> str | None:
     """Say what is wrong with `key`, or None."""
     if not key:

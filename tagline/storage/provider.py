@@ -6,10 +6,10 @@ from typing import Protocol
 
 from aiohttp import web
 
-from tagline.storage.entries import Absent, Away, Changed, Entry, Exists, Unreadable
+from tagline.storage.entries import Absent, Away, Changed, Entry, Exists, Folder, Unreadable
 from tagline.storage.opened import OpenFile
 
-__all__ = ["STORAGE", "Absent", "Away", "Changed", "Entry", "Exists", "OpenFile", "Storage", "Unreadable"]
+__all__ = ["STORAGE", "Absent", "Away", "Changed", "Entry", "Exists", "Folder", "OpenFile", "Storage", "Unreadable"]
 
 
 class Storage(Protocol):
@@ -59,6 +59,37 @@ class Storage(Protocol):
 
     async def delete(self, key: str) -> None:
         """Delete a file for good; nothing happens if there is none."""
+
+    async def incoming(self, *, make: bool = True) -> Path | None:
+        """A hidden folder on the library's own disk for files that are still arriving; None if there is none.
+
+        It is made when it is missing, unless `make` is false. What is written there can be adopted without copying it.
+        """
+
+    async def adopt(self, source: Path, key: str) -> Entry:
+        """Give the local file `source`, whose content is flushed already, the name `key`, for good.
+
+        Never seen in halves, and it survives a power cut once this returns. `source` may go on to be a name of the
+        same file, or be gone. Makes the folders it needs. Raises what `store` does; never overwrites.
+        """
+
+    async def give_back(self, source: Path, key: str) -> None:
+        """Undo `adopt`: nothing is at `key`, and `source` is there as before."""
+
+    async def list(self, folder: str) -> list[Entry | Folder]:
+        """What lies directly in a folder ("" or with a slash at its end), without what a walk passes over.
+
+        Raises `Absent` if there is no such folder.
+        """
+
+    async def make_folder(self, folder: str) -> None:
+        """Make a folder (with a slash at its end). Raises `Exists`, and `Absent` where the one above is missing."""
+
+    async def move(self, key: str, target: str) -> None:
+        """Rename a file, or a folder where both have a slash at their end. Raises `Absent`, `Exists`."""
+
+    async def remove_folder(self, folder: str) -> None:
+        """Remove a folder in which is nothing. Raises `Exists` if something is, `Absent` if there is none."""
 
     def path(self, key: str) -> Path | None:
         """Where the file lies on the local disk, for tools that need a path; None if it does not."""

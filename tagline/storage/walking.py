@@ -8,7 +8,9 @@ from heapq import merge
 from operator import attrgetter
 from pathlib import Path
 
-from tagline.storage.entries import Away, Entry, Unreadable
+from tagline import errors
+from tagline.storage.directories import directory
+from tagline.storage.entries import Absent, Away, Entry, Folder, Unreadable
 from tagline.storage.ignoring import IGNORE_FILE, Ignored, passed_over, read_patterns
 from tagline.storage.opened import AWAY
 from tagline.storage.paths import LONGEST_KEY, name_fault, printable
@@ -68,6 +70,34 @@ def _above(root: Path, below: str) -> tuple[bool, Ignored | None]:
         if passed_over(name) or (ignored is not None and ignored.names(prefix)):
             return False, ignored
     return True, ignored
+
+
+def look_into(root: Path, folder: str) -> list[Entry | Folder]:
+    """What lies directly in a folder, by name, as far as a walk of everything comes to it; see `Storage.list`. Blocks.
+
+    Raises `Absent`, `Away`, and `OSError` where the folder cannot be opened.
+    """
+    visited, ignored = _above(root, folder)
+    if not visited:
+        raise Absent(folder)
+    with directory(root, folder) as descriptor:
+        files: list[Entry | Folder] = []
+        pending: list[_Pending] = []
+        for found in _visit_open(root, descriptor, folder, ignored, pending):
+            if isinstance(found, Entry):
+                files.append(found)
+            elif found.is_directory and found.path == printable(folder.rstrip("/")):
+                raise errors.Unavailable(f"Tagline may not read {folder}", code=found.code)
+        folders: list[Entry | Folder] = []
+        for key, _ in reversed(pending):
+            try:
+                seen = os.stat(key[len(folder) : -1], dir_fd=descriptor, follow_symlinks=False)
+            except OSError as error:
+                _fault(key, error, is_directory=True)
+                continue
+            if stat.S_ISDIR(seen.st_mode):
+                folders.append(Folder(key, seen.st_mtime_ns))
+    return list(merge(files, folders, key=lambda one: one.key.rstrip("/")))
 
 
 def root_identity(root: Path) -> tuple[int, int]:

@@ -7,9 +7,9 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from tagline.storage.directories import make_directories, sync_directory
 from tagline.storage.entries import Entry, Exists
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # What file systems without hard links (FAT, exFAT, some network mounts) say to link().
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
@@ -26,7 +26,7 @@ class Writing:
         self._unfinished = f".tagline-{secrets.token_hex(8)}.tmp"
         # A cancelled caller cleans up while its last write may still be under way in another thread.
         self._lock = threading.Lock()
-        self._directory = _make_directories(root, above)
+        self._directory = make_directories(root, above)
         try:
             self._file: int | None = os.open(
                 self._unfinished,
@@ -77,58 +77,33 @@ class Writing:
 
     def _claim(self) -> None:
         try:
-            os.link(self._unfinished, self._name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+            claim(self._unfinished, self._directory, self._name, self._directory)
         except FileExistsError as error:
             raise Exists(self._key) from error
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            self._claim_without_links()
-
-    def _claim_without_links(self) -> None:
-        """Take the name with an empty file, and rename over that one: nobody else's file is overwritten."""
-        try:
-            os.close(
-                os.open(
-                    self._name,
-                    os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC,
-                    0o666,
-                    dir_fd=self._directory,
-                )
-            )
-        except FileExistsError as error:
-            raise Exists(self._key) from error
-        try:
-            self._rename()
-        except BaseException:
-            os.unlink(self._name, dir_fd=self._directory)
-            raise
 
 
-def sync_directory(descriptor: int) -> None:
-    """Make names in a directory survive a power cut, where the file system can."""
+def claim(source: str | Path, source_directory: int | None, name: str, directory: int) -> None:
+    """Give the file `source` the name `name` in `directory`; `FileExistsError` if that is taken.
+
+    Where there are hard links, `source` stays as another name of the file; it is gone where there are none.
+    """
     try:
-        os.fsync(descriptor)
+        os.link(source, name, src_dir_fd=source_directory, dst_dir_fd=directory, follow_symlinks=False)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+        if error.errno not in _NO_LINKS:
             raise
+        claim_without_links(source, source_directory, name, directory)
 
 
-def _make_directories(root: Path, parts: list[str]) -> int:
-    """Open the directory `parts` below `root`, making what is missing, following no links."""
-    descriptor = os.open(root, _DIRECTORY)
+def claim_without_links(source: str | Path, source_directory: int | None, name: str, directory: int) -> None:
+    """Take the name with an empty file, and rename over that one: nobody else's file is overwritten.
+
+    A power cut in between leaves that empty file, and `source` as it was.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    os.close(os.open(name, flags, 0o666, dir_fd=directory))
     try:
-        for part in parts:
-            try:
-                below = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
-            except FileNotFoundError:
-                with suppress(FileExistsError):
-                    os.mkdir(part, dir_fd=descriptor)
-                sync_directory(descriptor)
-                below = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = below
+        os.rename(source, name, src_dir_fd=source_directory, dst_dir_fd=directory)
     except BaseException:
-        os.close(descriptor)
+        os.unlink(name, dir_fd=directory)
         raise
-    return descriptor

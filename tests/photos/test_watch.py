@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from watchfiles import Change
 
-from tagline.photos.watch import folders_of
+from tagline.photos.watch import folders_of, matters
 from tests.house import House, running, until
 from tests.photos.files import photo
 
@@ -101,6 +101,21 @@ async def test_an_emptied_library_is_not_believed(watched: House) -> None:
     photo(watched.library / "after.jpg", 200)
     await shown(watched, "after.jpg")
     assert await keys(watched) == before | {"after.jpg"}
+
+
+@pytest.mark.parametrize("path", ["a.jpg", "2024/07/a.jpg", "2024", ".taglineignore", "2024/.taglineignore", ""])
+def test_what_a_scan_would_see_matters(path: str) -> None:
+    root = Path("/home/ana/.photos")
+    assert matters(root, Change.added, str(root / path))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [".tagline-incoming", ".tagline-incoming/part", ".tagline-incoming/a/b.jpg", "2024/.trash/a.jpg",
+     ".x/.taglineignore", ".tagline-library", "2024/.a.jpg", "@eaDir/a.jpg"],
+)  # fmt: skip
+def test_what_lies_in_a_hidden_folder_does_not_matter(path: str) -> None:
+    assert not matters(Path("/photos"), Change.added, f"/photos/{path}")
 
 
 def test_folders_are_told_once_and_without_those_below(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 # ruff: noqa: ASYNC240
 
 import asyncio
+import errno
 import os
 import resource
 import shutil
@@ -18,7 +19,6 @@ import pytest
 from tagline import errors
 from tagline.storage.local import LocalStorage
 from tagline.storage.provider import Absent, Away, Changed, Entry, Exists, Unreadable
-from tagline.storage.writing import Writing
 
 
 @pytest.fixture
@@ -361,17 +361,16 @@ async def test_a_name_the_disk_does_not_take_is_invalid(root: Path, storage: Loc
         await storage.store("/".join(["x" * 200] * 5) + "/" + "y" * 256, pieces(b""))
 
 
-def test_without_hard_links_nothing_is_overwritten_either(root: Path) -> None:
-    for expected in (b"first", b"first"):
-        writing = Writing(root, "a")
-        writing.write(expected)
-        if not (root / "a").exists():
-            writing._claim_without_links()
-        else:
-            with pytest.raises(Exists):
-                writing._claim_without_links()
-        writing.abandon()
-        writing.abandon()
+async def test_without_hard_links_nothing_is_overwritten_either(
+    root: Path, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refusing)
+    await storage.store("a", pieces(b"first"))
+    with pytest.raises(Exists):
+        await storage.store("a", pieces(b"second"))
     assert (root / "a").read_bytes() == b"first"
     assert os.listdir(root) == ["a"]
 

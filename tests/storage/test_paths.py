@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagline import errors
-from tagline.storage.paths import check_key, key_fault, name_fault, printable
+from tagline.storage.paths import check_folder, check_key, key_fault, name_fault, printable
 
 
 @pytest.mark.parametrize("key", ["a.jpg", "2024/07/IMG 1.jpg", "Zürich/été ☀.png", "...", "a/..b/c..", "x" * 255])
@@ -79,3 +79,14 @@ def test_names_that_cannot_be_used_are_told_apart() -> None:
         assert fault is not None
         assert fault[0] == code
     assert printable("\udcff\n\\.jpg") == "\\xff\\x0a\\.jpg"
+
+
+@pytest.mark.parametrize("folder", ["", "a/", "2024/07/", "Zürich/🎄/"])
+def test_folders_have_a_slash_at_their_end_except_the_library_itself(folder: str) -> None:
+    assert check_folder(folder) == folder
+
+
+@pytest.mark.parametrize("folder", ["a", "/", "a//", "/a/", "../", "a/./", "a\\b/", "x" * 256 + "/"])
+def test_what_is_no_folders_key_is_invalid(folder: str) -> None:
+    with pytest.raises(errors.Invalid):
+        check_folder(folder)
