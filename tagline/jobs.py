@@ -48,10 +48,11 @@ class Job(msgspec.Struct):
 class Running:
     """A job at work: its payload, and a way to tell how far it is."""
 
-    def __init__(self, db: Database, job_id: str, payload: Any) -> None:
+    def __init__(self, db: Database, job_id: str, payload: Any, tell: Callable[[str], None]) -> None:
         self.id = job_id
         self.payload = payload
         self._db = db
+        self._tell = tell
         self._told = 0.0
 
     async def progress(self, done: int, total: int | None, message: str = "", *, now: bool = False) -> None:
@@ -60,6 +61,7 @@ class Running:
         if now or clock - self._told >= PROGRESS_EVERY:
             self._told = clock
             await self._db.write_again_if_lost(_progress, self.id, done, total, message)
+            self._tell(self.id)
 
     async def asks_for(self, name: str) -> bool:
         """Whether the payload has something; who joined the job since it began may have asked for it."""
@@ -86,6 +88,7 @@ class Jobs:
         self._again: set[str] = set()
         self._waiting: dict[str, set[asyncio.Future[Problem | None]]] = {}
         self._wake = asyncio.Event()
+        self._listeners: list[Callable[[str], None]] = []
         self._dispatcher: asyncio.Task[None] | None = None
 
     def register(self, kind: str, work: Work, *, tries: int = 1, again: bool = False) -> None:
@@ -94,6 +97,17 @@ class Jobs:
         With `again`, one that is asked for while it runs is run once more, since what it looked at may have grown.
         """
         self._kinds[kind] = _Kind(work, tries, again)
+
+    def listen(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` with the id of each job that begins or comes further here; it must be quick and not raise.
+
+        That a job is queued or has ended is told in the change feed.
+        """
+        self._listeners.append(listener)
+
+    def _further(self, job_id: str) -> None:
+        for listener in self._listeners:
+            listener(job_id)
 
     async def start(self) -> None:
         """Begin to run jobs, those first that were running when the service ended."""
@@ -113,10 +127,14 @@ class Jobs:
     async def add(self, kind: str, payload: Any = None, actor: Actor = SERVICE) -> str:
         """Queue a job and give its id: for single kinds that of the one that is open already, if there is one."""
         job_id: str = await self._db.write(add, kind, payload, actor)
+        self.added(kind, job_id)
+        return job_id
+
+    def added(self, kind: str, job_id: str) -> None:
+        """A job was queued by `add` in a transaction of somebody's own, which has committed."""
         if job_id in self._running and self._kinds[kind].again:
             self._again.add(job_id)
         self._wake.set()
-        return job_id
 
     async def ended(self, job_id: str) -> Job:
         """Wait until a job has ended, and give it as it is then; raises what keeps its end from being written."""
@@ -173,6 +191,7 @@ class Jobs:
                 return None if due is None else max(0.05, (due - times.now()) / 1_000_000)
             task = asyncio.create_task(self._run(claimed))
             self._running[claimed["id"]] = (claimed["kind"], task)
+            self._further(claimed["id"])
 
     async def _run(self, claimed: Row) -> None:
         job_id = claimed["id"]
@@ -199,7 +218,7 @@ class Jobs:
         """Do the work; gives what is to be written down of how it ended."""
         job_id, kind = claimed["id"], self._kinds[claimed["kind"]]
         try:
-            result = await kind.work(Running(self._db, job_id, msgspec.json.decode(claimed["payload"])))
+            result = await kind.work(Running(self._db, job_id, msgspec.json.decode(claimed["payload"]), self._further))
             encoded = None if result is None else msgspec.json.encode(result).decode()
             return partial(_end, job_id=job_id, state="succeeded", error=None, result=encoded)
         except Exception as error:

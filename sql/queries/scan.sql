@@ -82,6 +82,21 @@ select count(*)
 from photos
 where shelf = 'missing' and missing_at >= :at;
 
+-- name: newest_change()$
+-- How far the change feed is. By the primary key.
+select coalesce(max(seq), 0)
+from changes;
+
+-- name: put_since(seq, after, take)
+-- Paths of photos that people changed since then, and that the walk did not see. As many steps as there were changes.
+select distinct f.path
+from changes c
+join files f on f.photo_id = c.entity_id
+where c.seq > :seq and c.entity = 'photo' and c.actor is not null and f.path > :after
+    and not exists (select 1 from seen s where s.path = f.path)
+order by f.path
+limit :take;
+
 -- name: gone_in(below, beyond)$
 -- How many files of photos are gone below a folder ('' to the end: everywhere).
 select count(*)

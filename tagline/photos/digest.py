@@ -29,6 +29,8 @@ PAGE = 200
 # Results are written together, so many or so often (s): one commit costs as much as one result.
 WRITE_MANY = 25
 WRITE_EVERY = 0.5
+# So long after each upload it waits for the next, s: a phone is done sooner, and thumbnails come all the same.
+REST_SECONDS = 1.0
 
 
 class Digested(msgspec.Struct, frozen=True):
@@ -58,6 +60,11 @@ class Digester:
         self._looking = looking
         self._thumbs = thumbs
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._rests_until = 0.0
+
+    def rest(self) -> None:
+        """Leave processors and disk to somebody who waits for them, for a moment."""
+        self._rests_until = asyncio.get_running_loop().time() + REST_SECONDS
 
     async def run(self, job: Running) -> DigestResult:
         """The job `digest`: every photo that has no hash yet, with as many processes as there are."""
@@ -82,6 +89,8 @@ class Digester:
             while rows := await self._db.rows("library.unread", before=before, take=PAGE):
                 before = rows[-1]["taken_rank"]
                 for row in rows:
+                    while (rest := self._rests_until - clock()) > 0:  # noqa: ASYNC110 - it is the clock that is waited for
+                        await asyncio.sleep(rest)
                     under_way.add(asyncio.create_task(self._read(row, urgent=False)))
                     # One more than there are processes, so that none waits for us.
                     if len(under_way) > self._looking.processes:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from tagline.changes import SERVICE, record
+from tagline.changes import SERVICE, Actor, record
 from tagline.db import Row, Tx
 from tagline.photos import words
 from tagline.photos.lines import MAX_LINE
@@ -41,10 +41,12 @@ class Found(msgspec.Struct):
     different: frozenset[str] = frozenset()
     # Homes of those of `same` whose own path is gone or holds something else now: they are here instead.
     homeless: frozenset["Home"] = frozenset()
+    # Who put it here; a scan does not know.
+    actor: Actor = SERVICE
 
 
 class Outcome(msgspec.Struct):
-    """What became of one file; for imported ones, the photo's id. `candidates` are what to compare it with."""
+    """What became of one file, and which photo it is. `candidates` are what to compare it with."""
 
     found: Found
     fate: Fate
@@ -75,8 +77,8 @@ def _take_in(tx: Tx, found: Found) -> Outcome:
             _put_file(tx, found, photo_id)
             if photo["object_key"] == found.entry.key:
                 tx.run("library.reread", id=photo_id)
-                record(tx, SERVICE, "photo", photo_id, "update", photo["version"])
-            return Outcome(found, "touched")
+                record(tx, found.actor, "photo", photo_id, "update", photo["version"])
+            return Outcome(found, "touched", photo_id)
     candidates = [
         row
         for row in tx.rows("library.same_content", fingerprint=answer["fingerprint"], size=answer["size"])
@@ -132,11 +134,11 @@ def _move_here(tx: Tx, found: Found, match: Row, displaced: str | None) -> Outco
     if not was_missing:
         tx.run("library.drop_file", path=match["object_key"])
     _put_file(tx, found, match["id"])
-    set_path(tx, match["id"], found.entry.key)
+    set_path(tx, match["id"], found.entry.key, found.actor)
     return Outcome(found, "found" if was_missing else "moved", match["id"])
 
 
-def set_path(tx: Tx, photo_id: str, path: str) -> None:
+def set_path(tx: Tx, photo_id: str, path: str, actor: Actor = SERVICE) -> None:
     """A photo's main file is at `path` now."""
     photo = tx.row("library.photo", id=photo_id)
     assert photo is not None
@@ -147,7 +149,7 @@ def set_path(tx: Tx, photo_id: str, path: str) -> None:
     )  # fmt: skip
     _add_folder(tx, path)
     change = {"object_key": [photo["object_key"], path], "missing": [photo["missing_at"] is not None, False]}
-    record(tx, SERVICE, "photo", photo_id, "update", photo["version"], change)
+    record(tx, actor, "photo", photo_id, "update", photo["version"], change)
 
 
 def lose_path(tx: Tx, path: str, photo_id: str) -> bool:
@@ -169,7 +171,7 @@ def lose_path(tx: Tx, path: str, photo_id: str) -> bool:
     return True
 
 
-def move_files(tx: Tx, renamed: Iterable[tuple[str, str, str, int, int, int]]) -> int:
+def move_files(tx: Tx, renamed: Iterable[tuple[str, str, str, int, int, int]], actor: Actor = SERVICE) -> int:
     """Files that were renamed: `(path, old path, photo id, size, mtime_ns, inode)`. How many there were."""
     moved = 0
     for path, old_path, photo_id, size, mtime_ns, inode in renamed:
@@ -183,7 +185,7 @@ def move_files(tx: Tx, renamed: Iterable[tuple[str, str, str, int, int, int]]) -
         photo = tx.row("library.photo", id=photo_id)
         assert photo is not None
         if photo["object_key"] == old_path:
-            set_path(tx, photo_id, path)
+            set_path(tx, photo_id, path, actor)
         moved += 1
     return moved
 
@@ -257,7 +259,7 @@ def _insert(tx: Tx, found: Found) -> Outcome:
         tx.run("library.unburied", sha256=found.sha256)
     if line:
         _add_line(tx, photo_id, 1, line)
-    record(tx, SERVICE, "photo", photo_id, "create", 1, {"object_key": path, "description": line})
+    record(tx, found.actor, "photo", photo_id, "create", 1, {"object_key": path, "description": line})
     return Outcome(found, "imported", photo_id)
 
 
@@ -290,7 +292,7 @@ def _change(tx: Tx, found: Found, photo_id: str) -> Outcome:
         "fingerprint": [photo["fingerprint"], columns["fingerprint"]],
         "size": [photo["size"], columns["size"]],
     }
-    record(tx, SERVICE, "photo", photo_id, "update", version, change)
+    record(tx, found.actor, "photo", photo_id, "update", version, change)
     return Outcome(found, "updated", photo_id)
 
 

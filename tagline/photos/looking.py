@@ -50,6 +50,12 @@ class Looking:
         answers: list[dict[str, Any]] = answer["files"]
         return answers
 
+    async def arrived(self, path: Path, name: str) -> dict[str, Any]:
+        """What the headers say of a local file that is still outside of the library, and is to be called `name`."""
+        answer = await self._workers.run("headers", urgent=True, files=[(os.fsencode(path), 0, name)])
+        [headers] = answer["files"]
+        return dict(headers)
+
     async def sha256(self, entry: Entry) -> str | None:
         """The hash of a file; None if it is not the file of `entry` any more, or cannot be read."""
         try:

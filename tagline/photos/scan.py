@@ -17,13 +17,14 @@ from aiohttp import web
 
 from tagline import times
 from tagline.config import Config
-from tagline.db import Database, Row
+from tagline.db import Database
 from tagline.errors import DiskFull
 from tagline.jobs import Jobs, Running
 from tagline.photos import importing
 from tagline.photos.comparing import BEYOND, Comparison, comparison
-from tagline.photos.importing import Found, Outcome
+from tagline.photos.importing import Outcome
 from tagline.photos.looking import Looking
+from tagline.photos.verifying import verified
 from tagline.storage.provider import Absent, Away, Entry, Storage, Unreadable
 
 log = logging.getLogger(__name__)
@@ -149,12 +150,15 @@ class _Scan:
         self._began = times.now()
         # Files that were looked into now, and could not be taken in.
         self.broken = 0
+        # How far the change feed was before the walk.
+        self._since = 0
         # Of files and folders that could not be read, from where to where paths are unknown, not gone.
         self._unknown: list[tuple[str, str]] = []
 
     async def walk(self, folders: list[str]) -> None:
         """Note every file below the folders. Raises Emptied if this does not look like the library that is known."""
         known = await self._compared.number("known")
+        self._since = await self._compared.number("newest_change")
         try:
             for folder in folders:
                 await self._walk(folder)
@@ -258,38 +262,12 @@ class _Scan:
         while batch:
             outcomes = await self._db.write_again_if_lost(importing.take_in, batch)
             self._count(outcomes)
-            batch = [await self._verify(outcome) for outcome in outcomes if outcome.fate == "verify"]
+            batch = [
+                await verified(self._storage, self._looking, outcome.found, outcome.candidates)
+                for outcome in outcomes
+                if outcome.fate == "verify"
+            ]
         return len(entries)
-
-    async def _verify(self, outcome: Outcome) -> Found:
-        """Hash a file, and the photos that it could be, to know whether it is one of them."""
-        found = outcome.found
-        sha256 = found.sha256 or await self._looking.sha256(found.entry)
-        if sha256 is None:
-            return msgspec.structs.replace(
-                found, answer={"error": "still_being_written", "detail": "It is being written."}
-            )
-        same, different, homeless = set(found.same), set(found.different), set(found.homeless)
-        for candidate in outcome.candidates:
-            at_home = await self._storage.stat(candidate["object_key"])
-            is_as_known = at_home is not None and _is_as_known(at_home, candidate)
-            hashed = candidate["content_hash"]
-            if hashed is None and is_as_known:
-                hashed = await self._looking.sha256_of(candidate["object_key"])
-            # A file that has gone before it was ever hashed is known by its fingerprint alone.
-            if hashed not in (None, sha256):
-                different.add(candidate["id"])
-                continue
-            same.add(candidate["id"])
-            if not is_as_known and (at_home is None or await self._looking.sha256(at_home) != sha256):
-                homeless.add(importing.home(candidate))
-        return msgspec.structs.replace(
-            found,
-            sha256=sha256,
-            same=frozenset(same),
-            different=frozenset(different),
-            homeless=frozenset(homeless),
-        )
 
     def _count(self, outcomes: list[Outcome]) -> None:
         result = self._result
@@ -315,6 +293,7 @@ class _Scan:
 
     async def lose_gone(self, folders: list[str], max_percent: int) -> None:
         """Mark as missing what is gone, unless that is so much that it cannot be true."""
+        await self._look_again()
         known = await self._compared.number("known")
         bounds = [{"below": folder, "beyond": folder + BEYOND} for folder in folders]
         gone = [await self._compared.number("gone_in", **bound) for bound in bounds]
@@ -330,6 +309,12 @@ class _Scan:
                 await self._db.write_again_if_lost(importing.lose_paths, lost)
         # Those count as well whose file was overwritten by another.
         self._result.missing = await self._compared.number("lost_since", at=self._began)
+
+    async def _look_again(self) -> None:
+        """See what people put into the library, or moved in it, behind the walk's back: by an upload, say."""
+        async for rows in self._compared.pages("put_since", STEP, seq=self._since):
+            stats = [await self._storage.stat(row["path"]) for row in rows]
+            await self._compared.see([entry for entry in stats if entry])
 
     def _is_unknown(self, path: str) -> bool:
         return any(below <= path < beyond for below, beyond in self._unknown)
@@ -360,12 +345,6 @@ def _summary(result: ScanResult, broken: int) -> str:
     if result.error_count:
         told.append(f"{result.error_count} problem{'s' if result.error_count > 1 else ''}")
     return ", ".join(told)
-
-
-def _is_as_known(entry: Entry, candidate: Row) -> bool:
-    """Whether the file at a photo's path is the one that was last seen there."""
-    seen = candidate["file_size"], candidate["file_mtime_ns"], candidate["file_inode"]
-    return (entry.size, entry.mtime_ns, entry.inode) == seen
 
 
 SCANNER = web.AppKey("scanner", Scanner)

@@ -1,9 +1,13 @@
 """The scan: what vanished is missing and keeps everything; a library that looks emptied is not believed."""
 
 import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tagline.storage.provider import STORAGE, Entry, Unreadable
 from tests.house import House, running
 from tests.photos.files import photo, write
 
@@ -240,3 +244,25 @@ async def test_a_missing_photo_can_still_be_told(house: House) -> None:
     edited = await house.ana.patch(f"/photos/{gone['id']}/metadata", {"description": "now with Ben"})
     assert edited.status == 200
     assert edited.json["missing"] is True
+
+
+async def test_what_is_sent_while_a_scan_walks_is_not_taken_for_gone(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The walk has passed the folder that uploads land in meanwhile; they would be more than 20 percent, too."""
+    photo(house.library / "old.jpg", 1)
+    await house.scan()
+    pictures = [photo(house.config.data_dir / "phone" / f"{number}.jpg", 10 + number) for number in range(3)]
+    storage = house.app[STORAGE]
+    walk = storage.walk
+
+    async def walk_and_send(below: str = "") -> AsyncIterator[list[Entry | Unreadable]]:
+        async for batch in walk(below):
+            yield batch
+        for picture in pictures:
+            assert (await house.ana.post("/photos", data=picture.read_bytes())).status == 201
+
+    monkeypatch.setattr(storage, "walk", walk_and_send)
+    result = await house.scan()
+    assert (result["status"], result["missing"]) == ("ok", 0)
+    assert len(await house.photos()) == 4
