@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check lint format bench clean
+.PHONY: help run test check lint format bench clean programs
 
 WORKERS ?= 2
 PIP := install --quiet --disable-pip-version-check --no-input
@@ -29,8 +29,7 @@ run: .venv/.installed ## start Tagline here: PHOTOS=~/Pictures PORT=8000
 	TAGLINE_DATA_DIR=$$(home "$${DATA:-$${TAGLINE_DATA_DIR:-$(CURDIR)/data}}"); export TAGLINE_DATA_DIR; \
 	exec .venv/bin/tagline serve
 
-test: .venv/.developing .venv-schemathesis/.installed ## run all tests, with their coverage shown
-	@$(INSTALL_PROGRAMS)
+test: .venv/.developing .venv-schemathesis/.installed programs build/npm/.installed ## run all tests, with their coverage shown
 	@.venv/bin/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term
 
 check: lint .venv/.developing ## format, lint, types and the fast tests: under two minutes
@@ -76,6 +75,15 @@ clean: ## remove what was made here; never the data directory
 	@.venv-schemathesis/bin/pip $(PIP) 'schemathesis>=4.32,<5'
 	@touch $@
 
+# Clients of other people for the tests of uploads and realtime; the browser and the rest come as programs.
+build/npm/.installed: Makefile | programs
+	@echo "Setting up build/npm (once, a few seconds) …"
+	@npm install --prefix build/npm --silent --no-audit --no-fund tus-js-client@4.3 socket.io-client@4.8
+	@touch $@
+
+programs:
+	@$(INSTALL_PROGRAMS)
+
 # Shell: apt NAME… installs Debian packages, or says what to run.
 define APT
 apt() { \
@@ -99,11 +107,16 @@ done; \
 "$$python" -c 'import ensurepip, venv' 2>/dev/null || apt python3-venv || exit 1
 endef
 
-# Shell: the programs that tests drive. A browser for the web pages, ffmpeg for posters of videos.
+# Shell: the programs that tests drive. A browser for the web pages, ffmpeg for posters of videos, clients of WebDAV,
+# and Node.js for clients written in JavaScript.
 define INSTALL_PROGRAMS
 $(APT); \
 missing=; \
 command -v chromium >/dev/null || missing="$$missing chromium"; \
 command -v ffmpeg >/dev/null || missing="$$missing ffmpeg"; \
+command -v litmus >/dev/null || missing="$$missing litmus"; \
+command -v rclone >/dev/null || missing="$$missing rclone"; \
+command -v node >/dev/null || missing="$$missing nodejs"; \
+command -v npm >/dev/null || missing="$$missing npm"; \
 [ -z "$$missing" ] || apt $$missing
 endef

@@ -20,10 +20,12 @@ REQUIRES = [
     "pathspec>=1.1",
     "pillow>=13.0",
     "pyjwt>=2.15",
+    "python-socketio>=5.18",
     "segno>=1.6",
     "tqdm>=4.70",
     "watchfiles>=1.3",
     "yoyo-migrations>=9.0",
+    "zeroconf>=0.154",
 ]
 
 EXTRAS = {
@@ -40,6 +42,7 @@ EXTRAS = {
         "pytest-timeout>=2.4",
         "pytest-xdist>=3.8",
         "setuptools>=68.0",
+        "tuspy>=1.1",
     ],
     "dev": [
         "mypy>=2.4",

@@ -38,7 +38,10 @@ T = TypeVar("T")
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Who is asking, with what they may do at most. `session_id` is None for an API key, `key_id` for a session."""
+    """Who is asking, with what they may do at most. `session_id` is None for an API key, `key_id` for a session.
+
+    `ends` is when an API key expires, µs.
+    """
 
     user_id: str
     role: Role
@@ -46,6 +49,7 @@ class Identity(msgspec.Struct, frozen=True):
     device: str
     session_id: str | None = None
     key_id: str | None = None
+    ends: int | None = None
 
     @property
     def actor(self) -> Actor:
@@ -115,6 +119,8 @@ class Operation(msgspec.Struct, frozen=True):
     answer: Any
     media: str
     headers: dict[str, str]
+    also: dict[int, str]
+    takes: dict[str, dict[str, Any]]
 
 
 OPERATION = "__operation__"
@@ -128,10 +134,13 @@ def api(
     example: Example | None = None,
     media: str = "application/json",
     headers: dict[str, str] | None = None,
+    also: dict[int, str] | None = None,
+    takes: dict[str, dict[str, Any]] | None = None,
 ) -> Callable[[Callable[..., Awaitable[Any]]], Callable[[web.Request], Awaitable[web.StreamResponse]]]:
     """Declare a handler. `scope=None` needs no credentials; `media` is the type of an answer that is no JSON.
 
-    `headers` of the request that the handler listens to, each with what it is for.
+    `headers` of the request that the handler listens to, each with what it is for. `also` are further good answers.
+    `takes` are the media types of a body that the handler reads itself, as a stream, each with its JSON schema.
     """
 
     def decorate(
@@ -146,7 +155,7 @@ def api(
         operation = Operation(
             handler, handler.__name__, summary.rstrip("."), description.strip(), scope, status, tuple(errors),
             example or Example(), path, query, body, optional, hints.get("return"), media,
-            headers or {},
+            headers or {}, also or {}, takes or {},
         )  # fmt: skip
         decode_body = partial(_decode, decoder=msgspec.json.Decoder(body)) if body else None
         decode_query = lru_cache(maxsize=256)(partial(_query, kind=query))
@@ -202,6 +211,11 @@ def methods_here(request: web.Request) -> list[str]:
     return sorted(route.method for route in routes if route.resource and route.resource.canonical == request.path)
 
 
+def is_uuid(text: str) -> bool:
+    """Whether a text is an id as they are here."""
+    return bool(_uuid.match(text))
+
+
 def _invalid_status(request: web.Request) -> int:
     return _INVALID_STATUS.get(request.match_info.handler, 422)
 
@@ -217,7 +231,7 @@ def _without_none(hint: Any) -> tuple[Any, bool]:
 
 def _path_value(name: str, text: str, hint: Any) -> Any:
     if hint is PhotoId or hint is Uuid:
-        if not _uuid.match(text):
+        if not is_uuid(text):
             raise Invalid(name, "is not a UUID")
         return text.lower()
     if hint is str:

@@ -16,6 +16,7 @@ from tagline.errors import Problem
 from tagline.jobs import JOBS, Jobs
 from tagline.operations import routes as operations
 from tagline.photos import routes as photos
+from tagline.uploads import routes as uploads
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ def create_app(config: Config) -> web.Application:
     accounts.setup(app)
     if "photos" in config.modules:
         photos.setup(app)
+        if "uploads" in config.modules:
+            uploads.setup(app)
     operations.setup(app)
     app.cleanup_ctx.append(_run_jobs)
     return app

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-MODULES = ("accounts", "photos", "operations")
+MODULES = ("accounts", "photos", "uploads", "sync", "operations")
 
 
 class ConfigError(Exception):
@@ -65,6 +65,9 @@ class Config:
     rate_limit: int
     anonymous_limit: int
     login_limit: int
+    upload_max_mb: int
+    upload_expires_hours: int
+    announce: bool
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @classmethod
@@ -282,7 +285,7 @@ SETTINGS: tuple[Setting, ...] = (
         "TAGLINE_RESERVE_MB",
         "reserve_mb",
         "100",
-        "free space that thumbnails leave on the disk",
+        "free space that uploads and thumbnails leave on the disk",
         _whole(0, 10_000_000),
     ),
     Setting("TAGLINE_WORKERS", "workers", _default_workers(), "processes that decode pixels", _whole(1, 16)),
@@ -320,6 +323,21 @@ SETTINGS: tuple[Setting, ...] = (
         "5",
         "failed sign-ins in 15 minutes for one address and account",
         _whole(1, 1_000_000),
+    ),
+    Setting("UPLOAD_MAX_MB", "upload_max_mb", "2048", "the largest file that is taken in", _whole(1, 10_000_000)),
+    Setting(
+        "UPLOAD_EXPIRES_HOURS",
+        "upload_expires_hours",
+        "48",
+        "an upload that nobody goes on with is dropped after so long",
+        _whole(1, 10_000),
+    ),
+    Setting(
+        "TAGLINE_ANNOUNCE",
+        "announce",
+        "on",
+        "tell the local network by mDNS where this server is, so that apps find it",
+        _switch,
     ),
 )
 

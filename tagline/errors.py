@@ -17,6 +17,8 @@ class Problem(Exception):
 
     status = 500
     code = "internal_error"
+    # Where the status has no phrase of its own in HTTP.
+    title: str | None = None
 
     def __init__(
         self,
@@ -36,7 +38,7 @@ class Problem(Exception):
         """The JSON body, for clients of every convention."""
         return {
             "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
+            "title": self.title or HTTPStatus(self.status).phrase,
             "status": self.status,
             "code": self.code,
             "detail": self.detail,

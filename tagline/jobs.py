@@ -132,9 +132,10 @@ class Jobs:
 
     def added(self, kind: str, job_id: str) -> None:
         """A job was queued by `add` in a transaction of somebody's own, which has committed."""
-        if job_id in self._running and self._kinds[kind].again:
+        if job_id not in self._running:
+            self._wake.set()
+        elif self._kinds[kind].again:
             self._again.add(job_id)
-        self._wake.set()
 
     async def ended(self, job_id: str) -> Job:
         """Wait until a job has ended, and give it as it is then; raises what keeps its end from being written."""

@@ -27,7 +27,7 @@ def test_with_nothing_set_everything_has_a_value(monkeypatch: pytest.MonkeyPatch
     assert (config.storage_backend, config.backend_password, config.jwt_secret) == ("local", None, None)
     assert (config.log_level, config.log_format, config.log_file) == ("info", "text", None)
     assert config.cors_allowed_origins == ()
-    assert config.modules == ("accounts", "photos", "operations")
+    assert config.modules == ("accounts", "photos", "uploads", "sync", "operations")
     assert (config.scan_at_start, config.watch, config.max_missing_percent) == (True, True, 20)
     assert config.workers in (1, 2)
     assert set(config.sources.values()) == {"default"}
@@ -72,6 +72,9 @@ def test_where_the_system_puts_things_is_where_they_go() -> None:
         ("TAGLINE_RATE_LIMIT", "1", "rate_limit", 1),
         ("TAGLINE_ANONYMOUS_LIMIT", "1", "anonymous_limit", 1),
         ("TAGLINE_LOGIN_LIMIT", "1", "login_limit", 1),
+        ("UPLOAD_MAX_MB", "1", "upload_max_mb", 1),
+        ("UPLOAD_EXPIRES_HOURS", "1", "upload_expires_hours", 1),
+        ("TAGLINE_ANNOUNCE", "off", "announce", False),
     ],
 )  # fmt: skip
 def test_a_setting_is_read(name: str, text: str, field: str, value: Any) -> None:

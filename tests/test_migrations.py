@@ -76,6 +76,22 @@ def test_up_down_and_up_again_gives_the_same_schema(tmp_path: Path) -> None:
     assert schema(path) == whole
 
 
+def test_lines_live_through_a_new_rule_for_where_they_come_from_and_back(tmp_path: Path) -> None:
+    path = tmp_path / "tagline.db"
+    apply(path, 4)
+    insert = "insert into lines (photo_id, version, line, origin, at) values ('p', {}, 'By the lake {}', '{}', 7)"
+    ask(path, insert.format(1, 1, "file"))
+    ask(path, insert.format(2, 2, "edit"))
+    apply(path, 1)
+    ask(path, insert.format(3, 3, "conflict"))
+    lines = ask(path, "select version, line, origin from lines order by version")
+    assert lines == [(1, "By the lake 1", "file"), (2, "By the lake 2", "edit"), (3, "By the lake 3", "conflict")]
+    with get_backend(f"sqlite:///{path}") as backend:
+        backend.rollback_migrations(backend.to_rollback(read_migrations(str(DIRECTORY)))[:1])
+    lines = ask(path, "select version, line, origin from lines order by version")
+    assert lines == [(1, "By the lake 1", "file"), (2, "By the lake 2", "edit"), (3, "By the lake 3", "edit")]
+
+
 def test_migrating_twice_does_nothing_the_second_time(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "er" / "tagline.db"
     migrate(path)

@@ -1,8 +1,12 @@
 """Credentials: who is asking? The one resolver of `Authorization`, `x-api-key` and the cookie."""
 
+import asyncio
+import base64
 import hmac
 from collections import OrderedDict
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 
 import msgspec
 from aiohttp import web
@@ -18,6 +22,8 @@ from tagline.limits import Buckets
 
 ACCESS_COOKIE = "tagline_access_token"
 REFRESH_COOKIE = "tagline_refresh_token"
+# WebDAV's programs know no other way. Elsewhere a browser would send a key again and again unasked.
+BASIC_BELOW = "/dav/"
 
 # Tokens known to be good are not looked up again until they end, or their session, key or account changes.
 MAX_KNOWN = 1_000
@@ -39,6 +45,8 @@ class Credentials:
         self._known: OrderedDict[str, _Known] = OrderedDict()
         # What was looked up before something ended is not kept after it.
         self._state = 0
+        # What lasts, and how to cut it when the credentials that it came with end.
+        self._held: dict[object, tuple[Identity, Callable[[], None]]] = {}
         self.signed_in = Buckets(config.rate_limit, 60, "Too many requests. Wait a moment.")
         self.anonymous = Buckets(config.anonymous_limit, 60, "Too many requests without a sign-in. Wait a moment.")
         self.sign_ins = Buckets(
@@ -98,7 +106,7 @@ class Credentials:
             # Reading goes on with a full disk, and then nobody needs to know when the key was used.
             with suppress(DiskFull, Unavailable):
                 await self._db.write_again_if_lost(lambda tx: tx.run("accounts.used_key", id=row["id"], at=tx.at))
-        identity = Identity(row["user_id"], row["role"], row["scope"], row["name"], key_id=row["id"])
+        identity = Identity(row["user_id"], row["role"], row["scope"], row["name"], key_id=row["id"], ends=ends)
         return _Known(identity, now, min(now + KEY_KNOWN_FOR, ends or now + KEY_KNOWN_FOR))
 
     def forget(self, changes: list[Change]) -> None:
@@ -108,8 +116,42 @@ class Credentials:
             self._state += 1
             for token, known in list(self._known.items()):
                 who = known.identity
-                if who.session_id in ended or who.key_id in ended or who.user_id in ended:
+                if _names(who, ended):
                     del self._known[token]
+        # A session that is refreshed goes on, and so does an account with a new name.
+        gone = {change.entity_id for change in changes if change.entity == "api_key" or change.action == "delete"}
+        for who, cut in list(self._held.values()):
+            if gone and _names(who, gone):
+                cut()
+
+    @contextmanager
+    def held(self, request: web.Request) -> Iterator[None]:
+        """While this lasts, the end of the credentials that a request came with cuts its connection."""
+        with self.lasting(request[IDENTITY], partial(_cut, request)):
+            yield
+
+    @contextmanager
+    def lasting(self, who: Identity, cut: Callable[[], None]) -> Iterator[None]:
+        """While this lasts, the end of somebody's credentials calls `cut`."""
+        key = object()
+        self._held[key] = (who, cut)
+        clock = asyncio.get_running_loop()
+        timer = clock.call_later((who.ends - times.now()) / 1_000_000, cut) if who.ends is not None else None
+        try:
+            yield
+        finally:
+            del self._held[key]
+            if timer:
+                timer.cancel()
+
+
+def _cut(request: web.Request) -> None:
+    if request.transport:
+        request.transport.abort()
+
+
+def _names(who: Identity, ended: set[str]) -> bool:
+    return who.session_id in ended or who.key_id in ended or who.user_id in ended
 
 
 def credentials_of(request: web.Request) -> tuple[str | None, bool]:
@@ -117,6 +159,8 @@ def credentials_of(request: web.Request) -> tuple[str | None, bool]:
     authorization = request.headers.get("Authorization")
     if authorization:
         scheme, _, token = authorization.partition(" ")
+        if scheme.lower() == "basic" and f"{request.path}/".startswith(BASIC_BELOW):
+            return _password_of(token), False
         return (token.strip() or None, False) if scheme.lower() == "bearer" else (None, False)
     key = request.headers.get("x-api-key")
     if key:
@@ -124,22 +168,32 @@ def credentials_of(request: web.Request) -> tuple[str | None, bool]:
     return request.cookies.get(ACCESS_COOKIE), True
 
 
+def _password_of(sent: str) -> str | None:
+    """The API key that is the password of Basic credentials, whatever the user's name (RFC 7617 §2)."""
+    try:
+        _, _, password = base64.b64decode(sent.strip(), validate=True).decode().partition(":")
+    except ValueError:
+        return None
+    return password if tokens.key_prefix(password) else None
+
+
 def check_same_origin(request: web.Request) -> None:
     """Raises Denied where an unsafe request with a cookie does not come from our own pages."""
-    if request.method in ("GET", "HEAD", "OPTIONS"):
-        return
-    origin = request.headers.get("Origin")
-    if origin is None:
-        same = request.headers.get("Sec-Fetch-Site") == "same-origin"
-    else:
-        scheme, _, host = origin.partition("://")
-        same = scheme in ("http", "https") and host == request.host
-    if not same:
+    if request.method not in ("GET", "HEAD", "OPTIONS") and not is_same_origin(request):
         raise Denied(
             "A cookie alone cannot ask for this, since another site might have sent it. "
             "Send the token as Authorization: Bearer, or this server as Origin.",
             code="cross_site",
         )
+
+
+def is_same_origin(request: web.Request) -> bool:
+    """Whether a browser says that a request comes from our own pages."""
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return request.headers.get("Sec-Fetch-Site") == "same-origin"
+    scheme, _, host = origin.partition("://")
+    return scheme in ("http", "https") and host == request.host
 
 
 CREDENTIALS = web.AppKey("credentials", Credentials)

@@ -86,13 +86,16 @@ class Author(msgspec.Struct):
 
 
 class Line(msgspec.Struct):
-    """One line of a photo's history. `author` is null for a line that was found in the file (`origin` is `file`)."""
+    """One line of a photo's history. `author` is null for a line that was found in the file (`origin` is `file`).
+
+    A line of origin `conflict` met another one that was written elsewhere meanwhile: it was never the current one.
+    """
 
     version: int
     description: str
     author: Author | None
     device: str
-    origin: Literal["file", "edit", "batch", "restore"]
+    origin: Literal["file", "edit", "batch", "restore", "conflict"]
     at: str
     current: bool
 
@@ -148,7 +151,7 @@ def edit(tx: Tx, who: Identity, photo_id: str, edit: LineEdit, based: Based) -> 
     current = _editable(tx, photo_id)
     check(based, current)
     nested = edit.metadata if edit.metadata is not UNSET else Changes()
-    return _apply(tx, who, current, [nested, edit], "edit") or _row(tx, photo_id)
+    return apply(tx, who, current, [nested, edit], "edit") or _row(tx, photo_id)
 
 
 def _editable(tx: Tx, photo_id: str) -> Row:
@@ -175,8 +178,14 @@ def check(based: Based, current: Row) -> None:
         raise problem(CHANGED_SINCE, code="version_conflict", current=msgspec.Raw(current["item"].encode()))
 
 
-def _apply(tx: Tx, who: Identity, current: Row, edits: list[Changes], origin: str) -> Row | None:
-    """Write what differs, with its line of history and its row in the feed; None if nothing does."""
+def apply(
+    tx: Tx, who: Identity, current: Row, edits: list[Changes], origin: str, kept: str | None = None
+) -> Row | None:
+    """Write what differs, with its line of history and its row in the feed; None if nothing does.
+
+    `current` is a row of `photos.editable`. `kept` is a line that lost to the current one: it goes into the history
+    alone, which is a new version as well, so no edit that sets another line may come with it. Raises Invalid.
+    """
     before = {name: current[name] for name in _EDITABLE}
     after = dict(before)
     for one in edits:
@@ -184,7 +193,7 @@ def _apply(tx: Tx, who: Identity, current: Row, edits: list[Changes], origin: st
     if (after["taken_at"], after["taken_offset"]) == (before["taken_at"], before["taken_offset"]):
         after["taken_at_source"] = before["taken_at_source"]  # said again, not edited
     changed = difference(before, after)
-    if not changed:
+    if not changed and kept is None:
         return None
     after["taken_rank"] = current["taken_rank"]
     if after["taken_at"] != before["taken_at"]:
@@ -197,11 +206,14 @@ def _apply(tx: Tx, who: Identity, current: Row, edits: list[Changes], origin: st
     )  # fmt: skip
     assert written is not None  # read and written in one transaction of the only writer
     version = written["version"]
-    if "description" in changed:
+    line, origin = (kept, "conflict") if kept is not None else (after["description"], origin)
+    if kept is not None or "description" in changed:
         tx.run(
-            "photos.add_line", photo_id=current["id"], version=version, line=after["description"],
+            "photos.add_line", photo_id=current["id"], version=version, line=line,
             author_id=who.user_id, device=who.device, origin=origin, at=tx.at,
         )  # fmt: skip
+    if kept is not None:
+        changed["kept"] = [None, kept]
     record(tx, who.actor, "photo", current["id"], "update", version, changed)
     return written
 
@@ -277,12 +289,13 @@ async def history(db: Database, photo_id: str) -> History:
     rows = await db.rows("photos.history", photo_id=photo_id)
     if not rows and not await db.row("photos.item", id=photo_id):
         raise NotFound("Photo not found")
+    current = next((row["version"] for row in rows if row["origin"] != "conflict"), None)
     lines = [
         Line(
             row["version"], row["line"], Author(row["author_id"], row["author_name"]) if row["author_id"] else None,
-            row["device"], row["origin"], times.to_text(row["at"]), current=number == 0,
+            row["device"], row["origin"], times.to_text(row["at"]), current=row["version"] == current,
         )
-        for number, row in enumerate(rows)
+        for row in rows
     ]  # fmt: skip
     return History(lines, len(lines))
 
@@ -294,7 +307,7 @@ def restore(tx: Tx, who: Identity, photo_id: str, version: int, based: Based) ->
     old = tx.row("photos.line", photo_id=photo_id, version=version)
     if not old:
         raise NotFound("The photo has no line of that version")
-    return _apply(tx, who, current, [Changes(description=old["line"])], "restore") or _row(tx, photo_id)
+    return apply(tx, who, current, [Changes(description=old["line"])], "restore") or _row(tx, photo_id)
 
 
 async def edit_batch(db: Database, who: Identity, batch: BatchEdit) -> BatchResult:
@@ -333,7 +346,7 @@ def _edit_some(
             wanted = [word for word in (*kept, *add) if word not in remove]
             edits.append(Changes(keywords=wanted))
         try:
-            written = _apply(tx, who, current, edits, "batch")
+            written = apply(tx, who, current, edits, "batch")
         except Invalid as problem:
             results.append(BatchItem(photo_id, "refused", current["version"], problem.detail))
             continue

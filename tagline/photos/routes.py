@@ -71,6 +71,7 @@ class DeleteQuery(msgspec.Struct, frozen=True):
 @api(
     headers={"Accept": "image/webp, or image/jpeg alone", "If-None-Match": "the ETag of what the client has"},
     errors=(404, 410, 415, 422, 503, 507),
+    also={304: "The client has it already"},
     media="image/webp",
     example=Example(path=_ID, query={"size": 512}),
 )
@@ -182,6 +183,7 @@ async def restore_line(request: web.Request, photo_id: PhotoId, version: Version
         "If-Range": "the ETag that the range is of",
     },
     errors=(404, 410, 412, 416, 422, 503),
+    also={206: "A part of the file", 304: "The client has it already"},
     media="image/*",
     example=Example(path=_ID),
 )
@@ -191,7 +193,13 @@ async def image(request: web.Request, photo_id: PhotoId, query: ImageQuery) -> w
 
 
 @routes.delete("/photos/{photo_id}")
-@api(headers=BASED, scope="write", errors=(403, 404, 409, 412, 422), example=Example(path=_ID, answer=EXAMPLE))
+@api(
+    headers=BASED,
+    scope="write",
+    errors=(403, 404, 409, 412, 422),
+    also={204: "Deleted for good"},
+    example=Example(path=_ID, answer=EXAMPLE),
+)
 async def delete_photo(request: web.Request, photo_id: PhotoId, query: DeleteQuery) -> Json[Photo] | None:
     """Into the trash; with `permanently`, file and all, which answers 204."""
     app, who, based = request.app, identity(request), _based(request)

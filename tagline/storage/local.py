@@ -111,16 +111,34 @@ class LocalStorage:
 
     async def adopt(self, source: Path, key: str) -> Entry:
         check_key(key)
-        adopting = await self._change(key, partial(placing.Adopting, self._root, key, source), _abandon)
+        adopting = asyncio.ensure_future(self._adopt(source, key))
         try:
-            if (entry := await self._write(key, adopting.link)) is None:
-                while await self._write(key, adopting.copy):
-                    pass
-                entry = await self._write(key, adopting.place)
-            return entry
-        finally:
+            return await asyncio.shield(adopting)
+        except asyncio.CancelledError:
             # Waits for what is under way, so that after a cancelled call, too, nothing happens any more.
-            await asyncio.shield(self._run(adopting.abandon))
+            await asyncio.wait([adopting])
+            raise
+
+    async def _adopt(self, source: Path, key: str) -> Entry:
+        # In one hop, since nearly every file takes this way.
+        if entry := await self._write(key, partial(self._link, source, key)):
+            return entry
+        adopting = await self._change(key, partial(placing.Adopting, self._root, key, source))
+        try:
+            while await self._write(key, adopting.copy):
+                pass
+            return await self._write(key, adopting.place)
+        finally:
+            await self._run(adopting.abandon)
+
+    def _link(self, source: Path, key: str) -> Entry | None:
+        if not self._is_there():
+            raise Away
+        adopting = placing.Adopting(self._root, key, source)
+        try:
+            return adopting.link()
+        finally:
+            adopting.abandon()
 
     async def give_back(self, source: Path, key: str) -> None:
         check_key(key)

@@ -39,8 +39,8 @@ def make_incoming(root: Path) -> Path:
 class Adopting(Writing):
     """A finished local file on its way to a name in the library. Blocks, as `Writing` does.
 
-    `link` is all that is needed, except from another file system: then `copy` until it says False, and `place`.
-    In the end `abandon`, as always.
+    `link` is all that is needed, except from another file system: then another one is to `copy` until it says False,
+    and to `place`. In the end `abandon`, as always.
     """
 
     def __init__(self, root: Path, key: str, source: str | Path, source_directory: int | None = None) -> None:

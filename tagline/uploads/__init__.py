@@ -1,0 +1,1 @@
+"""Uploads: photos that phones and programs send, whole or in parts."""

@@ -1,0 +1,367 @@
+"""Parts: files that are arriving. Written and hashed in threads, in pieces, so that memory stays flat.
+
+How much of a part is there is its file's size; nothing else keeps count. What was acknowledged was flushed before.
+"""
+
+import asyncio
+import errno
+import os
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import StreamReader, web
+
+from tagline.errors import BadRequest, DiskFull, TooLarge
+from tagline.storage.provider import Storage
+
+T = TypeVar("T")
+
+# What is written and hashed at once, bytes. While one piece is, the next arrives.
+PIECE = 512 * 1024
+# What is not flushed yet, bytes: so much is waited for at the end.
+UNFLUSHED = 64 * 1024 * 1024
+# A body of which not so many bytes arrive in so long (s) is given up: a byte a minute would hold a place for ever.
+IDLE_SECONDS = 60.0
+LEAST_BYTES = 4096
+# Hashes of parts between two of their requests; each is 200 bytes.
+MOST_HASHES = 256
+_THREADS = 4
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """A file that is there whole, under a name that nobody sees. `size` in bytes.
+
+    It is on the disk once `flushed` is done, which can be awaited more than once; what can be found out about it until
+    then costs no time.
+    """
+
+    path: Path
+    size: int
+    sha256: str
+    flushed: asyncio.Future[int]
+
+
+class Part:
+    """One arriving file, opened for adding to it. Close it by `keep`, `finish` or `drop`."""
+
+    def __init__(self, incoming: "Incoming", path: Path, descriptor: int, size: int) -> None:
+        self.path = path
+        self.size = size
+        self._incoming = incoming
+        self._descriptor: int | None = descriptor
+        self._unflushed = 0
+        # A caller that is cancelled twice closes while its last piece is still being written in another thread.
+        self._lock = threading.Lock()
+        # Hashed as it arrives. Where that does not cover the file (the service was restarted, a disk was full), the
+        # file is read again at its end.
+        self._hashed, self._hash = incoming.hashes.pop(path.name, (0, None))
+        if self._hash is None or self._hashed != size:
+            self._hashed, self._hash = 0, sha256()
+
+    async def take(self, body: AsyncIterable[bytes], most: int, also: Any = None) -> None:
+        """Add a body (`pieces` of a request's) to the part; `also` is a further hash to feed.
+
+        What arrived before a fault is kept. Raises TooLarge for more than `most` bytes, BadRequest for a body that
+        broke off or dallies, DiskFull.
+        """
+        begun = self.size
+        pieces: list[bytes] = []
+        waiting = lately = 0
+        writing: asyncio.Future[None] | None = None
+        try:
+            async with asyncio.timeout(IDLE_SECONDS) as patience:
+                async for chunk in body:
+                    if self.size + waiting + len(chunk) - begun > most:
+                        raise TooLarge("More bytes came than were announced or are allowed; nothing of them was kept.")
+                    pieces.append(chunk)
+                    waiting += len(chunk)
+                    lately += len(chunk)
+                    if waiting >= PIECE:
+                        if writing:
+                            await asyncio.shield(writing)
+                        writing = self._write(pieces, waiting, also)
+                        pieces, waiting = [], 0
+                    if lately >= LEAST_BYTES:
+                        patience.reschedule(asyncio.get_running_loop().time() + IDLE_SECONDS)
+                        lately = 0
+        except TimeoutError:
+            raise BadRequest("Too little arrived in a minute; go on from the offset.", code="body_too_slow") from None
+        except (ConnectionError, web.RequestPayloadError) as error:
+            raise BadRequest("The body broke off; go on from the offset.", code="body_broke_off") from error
+        finally:
+            if writing:
+                await asyncio.shield(writing)
+            if pieces:
+                await asyncio.shield(self._write(pieces, waiting, also))
+
+    def _write(self, pieces: list[bytes], length: int, also: Any) -> asyncio.Future[None]:
+        self.size += length
+        return asyncio.ensure_future(self._incoming.run(partial(self._write_now, pieces, also)))
+
+    def _write_now(self, pieces: list[bytes], also: Any) -> None:
+        with self._lock:
+            if self._descriptor is None:
+                return
+            # Others may have taken the room meanwhile, and a body without a length says too late what it needs.
+            self._incoming.check_reserve(os.fstatvfs(self._descriptor))
+            for piece in pieces:
+                rest = memoryview(piece)
+                while rest:
+                    rest = rest[os.write(self._descriptor, rest) :]
+                self._hash.update(piece)
+                self._hashed += len(piece)
+                if also:
+                    also.update(piece)
+                self._unflushed += len(piece)
+            if self._unflushed >= UNFLUSHED:
+                os.fdatasync(self._descriptor)
+                self._unflushed = 0
+
+    async def keep(self) -> int:
+        """Flush and close, to go on later; gives the size on disk."""
+        size = await self._incoming.run(self._close)
+        if self._hashed == size:
+            self._incoming.remember(self.path.name, size, self._hash)
+        return size
+
+    async def finish(self) -> Arrived:
+        """Begin to flush and close the whole file; its hash."""
+        whole = self._hashed == self.size
+        flushed = asyncio.ensure_future(self._incoming.run(self._close))
+        # Who finds the content here already does not wait for it.
+        flushed.add_done_callback(lambda done: done.cancelled() or done.exception())
+        digest = self._hash.hexdigest() if whole else await self._incoming.run(partial(_sha256, self.path))
+        return Arrived(self.path, self.size, digest, flushed)
+
+    async def drop(self) -> None:
+        """Close and delete."""
+        await self._incoming.run(self._drop)
+
+    def _close(self) -> int:
+        with self._lock:
+            if self._descriptor is None:
+                return self.path.stat().st_size
+            try:
+                # The size is what counts from now on: a failed write may have left less than was thought.
+                self.size = os.fstat(self._descriptor).st_size
+                os.fdatasync(self._descriptor)
+            finally:
+                self._let_go()
+            return self.size
+
+    def _drop(self) -> None:
+        with self._lock:
+            self._let_go()
+            self.path.unlink(missing_ok=True)
+
+    def _let_go(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def abandon(self) -> None:
+        """Close at once, for somebody who went away before the part was open. Blocks; what is there stays."""
+        with self._lock:
+            self._let_go()
+
+
+class Incoming:
+    """The folder of arriving files: on the library's own disk where that has one, else with Tagline's data."""
+
+    def __init__(self, storage: Storage, otherwise: Path, reserve: int) -> None:
+        self._storage = storage
+        self._otherwise = otherwise
+        self._reserve = reserve
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="uploads")
+        self._made: Path | None = None
+        self.hashes: OrderedDict[str, tuple[int, Any]] = OrderedDict()
+
+    async def folder(self, *, make: bool = True) -> Path:
+        """Where parts lie; raises Unavailable while the library is away."""
+        return await self._storage.incoming(make=make) or self._otherwise
+
+    async def begin(self, expected: int = 0) -> Part:
+        """A new part that nobody will come back to; it is dropped if it is not finished.
+
+        Raises DiskFull where `expected` bytes would leave less free than the reserve.
+        """
+        return await self.open(str(uuid.uuid4()), expected, kept=False)
+
+    async def open(self, name: str, expected: int = 0, *, kept: bool = True) -> Part:
+        """The part of a name, to go on with it; with `kept`, its name survives a power cut."""
+        let_go = _abandon if kept else _abolish
+        if self._made:
+            # Where the folder is gone, the library may be; that is looked into below.
+            with suppress(FileNotFoundError):
+                return await self.run(partial(self._open, self._made, name, expected, kept), let_go)
+        self._made = await self.folder()
+        await self.run(partial(self._made.mkdir, mode=0o700, parents=True, exist_ok=True))
+        return await self.run(partial(self._open, self._made, name, expected, kept), let_go)
+
+    def _open(self, folder: Path, name: str, expected: int, kept: bool) -> Part:
+        self._check_room(folder, expected)
+        path = folder / name
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o666)
+        size = os.fstat(descriptor).st_size
+        if kept and not size:
+            sync_folder(folder)
+        return Part(self, path, descriptor, size)
+
+    async def arrived(self, path: Path) -> Arrived:
+        """A file of the folder, or one beside it, that is whole already: hashed, and being flushed."""
+        flushed = asyncio.ensure_future(self.run(partial(_flushed_size, path)))
+        flushed.add_done_callback(lambda done: done.cancelled() or done.exception())
+        size, digest = await self.run(lambda: (path.stat().st_size, _sha256(path)))
+        return Arrived(path, size, digest, flushed)
+
+    async def check_room(self, expected: int) -> None:
+        """Raises DiskFull where `expected` bytes would leave less free than the reserve."""
+        folder = await self.folder()
+        await self.run(partial(self._check_room, folder, expected))
+
+    def _check_room(self, folder: Path, expected: int) -> None:
+        while not folder.exists():
+            folder = folder.parent
+        self.check_reserve(os.statvfs(folder), expected)
+
+    def check_reserve(self, seen: os.statvfs_result, expected: int = 0) -> None:
+        """Raises DiskFull where `expected` more bytes on a file system would leave less free than the reserve."""
+        if seen.f_bavail * seen.f_frsize < self._reserve + expected:
+            raise DiskFull("There is no room for this on the disk of the photo library. Free some space and try again.")
+
+    async def size(self, name: str) -> int:
+        """How many bytes of a part are on disk."""
+        folder = await self.folder()
+        return await self.run(partial(_flushed_size, folder / name))
+
+    async def cut(self, name: str, size: int) -> None:
+        """Take away what came after the first `size` bytes of a part that nobody has open, for good."""
+        folder = await self.folder()
+        self.hashes.pop(name, None)
+        await self.run(partial(_cut, folder / name, size))
+
+    async def drop(self, name: str) -> None:
+        """Delete a part, if there is one."""
+        folder = await self.folder()
+        self.hashes.pop(name, None)
+        await self.run(partial((folder / name).unlink, missing_ok=True))
+
+    async def sweep(self, known: Iterable[str]) -> None:
+        """At start: delete what was left by a service that was killed, but for the `known` names."""
+        folder = await self.folder(make=False)
+        await self.run(partial(_sweep, folder, set(known)))
+
+    def remember(self, name: str, size: int, hashed: Any) -> None:
+        """Keep the hash of a part's first `size` bytes until it goes on."""
+        self.hashes[name] = size, hashed
+        if len(self.hashes) > MOST_HASHES:
+            self.hashes.popitem(last=False)
+
+    async def run(self, work: Callable[[], T], let_go: Callable[[Future[T]], None] | None = None) -> T:
+        """Do something in a thread; a full disk is DiskFull.
+
+        `let_go` gets the result if the caller is cancelled before it is there.
+        """
+        doing = self._threads.submit(work)
+        try:
+            return await asyncio.wrap_future(doing)
+        except asyncio.CancelledError:
+            if let_go:
+                doing.add_done_callback(let_go)
+            raise
+        except OSError as error:
+            if error.errno in _FULL:
+                raise DiskFull("The disk is full; what has arrived is kept. Free some space and go on.") from error
+            raise
+
+    def close(self) -> None:
+        """Wait for what is being written."""
+        self._threads.shutdown()
+
+
+async def pieces(content: StreamReader) -> AsyncIterator[bytes]:
+    """A request's body as it arrives, without joining what the socket gave."""
+    # Not by iter_chunks, which never ends for a request without a body.
+    while True:
+        piece, _ = await content.readchunk()
+        if not piece and content.at_eof():
+            return
+        yield piece
+
+
+def _flushed_size(path: Path) -> int:
+    """The size of a file, all of it on disk when this returns; 0 if there is none."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    try:
+        os.fdatasync(descriptor)
+        return os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)
+
+
+def _cut(path: Path, size: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.ftruncate(descriptor, size)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _abandon(opening: Future[Part]) -> None:
+    """Close what was opened for somebody who has gone away meanwhile. In the thread that opened it."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().abandon()
+
+
+def _abolish(opening: Future[Part]) -> None:
+    """Likewise for a part that nobody will come back to."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().abandon()
+        opening.result().path.unlink(missing_ok=True)
+
+
+def _sha256(path: Path) -> str:
+    digest = sha256()
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(1024 * 1024):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _sweep(folder: Path, known: set[str]) -> None:
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name not in known and entry.is_file(follow_symlinks=False):
+                os.unlink(entry.path)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut, where the file system can."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+INCOMING = web.AppKey("incoming", Incoming)
