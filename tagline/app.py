@@ -16,6 +16,8 @@ from tagline.errors import Problem
 from tagline.jobs import JOBS, Jobs
 from tagline.operations import routes as operations
 from tagline.photos import routes as photos
+from tagline.sync import realtime
+from tagline.sync import routes as sync
 from tagline.uploads import routes as uploads
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,9 @@ def create_app(config: Config) -> web.Application:
         photos.setup(app)
         if "uploads" in config.modules:
             uploads.setup(app)
+    if "sync" in config.modules:
+        sync.setup(app)
+        realtime.setup(app)
     operations.setup(app)
     app.cleanup_ctx.append(_run_jobs)
     return app

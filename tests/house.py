@@ -165,7 +165,7 @@ def config(data_dir: Path, **environ: str) -> Config:
         {
             "HOST": "127.0.0.1", "PORT": "0", "TAGLINE_DATA_DIR": str(data_dir), "BACKEND_PASSWORD": PASSWORD,
             "TAGLINE_WATCH": "off", "TAGLINE_SCAN_AT_START": "off", "TAGLINE_ANONYMOUS_LIMIT": "100000",
-            "LOG_LEVEL": "warning", **environ,
+            "TAGLINE_ANNOUNCE": "off", "LOG_LEVEL": "warning", **environ,
         }
     )  # fmt: skip
 

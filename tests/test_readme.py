@@ -31,7 +31,7 @@ async def test_the_tour_with_curl_works_as_printed(house: House, tmp_path: Path)
         answer, end = json.JSONDecoder().raw_decode(rest)
         answers.append(answer)
         rest = rest[end:].strip()
-    scanned, newest, found, untold, photo, told, history, key, jobs, health = answers
+    scanned, newest, found, untold, photo, told, history, sent, changed, key, jobs, health = answers
     assert scanned["imported_count"] == 2
     assert newest["total"] == 2
     assert [item["description"] for item in found["items"]] == ["The boat on the lake"]
@@ -39,6 +39,8 @@ async def test_the_tour_with_curl_works_as_printed(house: House, tmp_path: Path)
     assert told["description"] == "Ana at the lake"
     assert photo["id"] == told["id"]
     assert history["items"][0]["description"] == "Ana at the lake"
+    assert (sent["id"], sent["duplicate"]) == (photo["id"], True)
+    assert [change["entity"] for change in changed["changes"]] == ["photo", "photo"]
     assert key["key"].startswith("tgl_")
     assert jobs["total"] >= 1
     assert health == {"status": "healthy"}

@@ -1,5 +1,6 @@
-"""Routes of accounts: profile, devices, API keys; those of signing in are in signin.py."""
+"""Routes of accounts: profile, devices, pairing, API keys; those of signing in are in signin.py."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
@@ -7,17 +8,18 @@ import msgspec
 from aiohttp import web
 
 from tagline import times
-from tagline.accounts import keys, passwords, sessions, signin, tokens, users
+from tagline.accounts import keys, pairing, passwords, sessions, signin, tokens, users
 from tagline.accounts.credentials import (
     CREDENTIALS,
     Credentials,
 )
 from tagline.accounts.firstrun import FIRST_RUN, FirstRun
-from tagline.api import RESOLVER, Example, Identity, Moment, Role, Scope, Uuid, api, identity, mount
+from tagline.accounts.pairing import PAIRINGS, Pairings
+from tagline.api import LEFT, RESOLVER, Example, Identity, Json, Moment, Role, Scope, Uuid, api, identity, mount
 from tagline.changes import HUB
 from tagline.config import CONFIG
 from tagline.db import DB, Row
-from tagline.errors import Denied
+from tagline.errors import Denied, Unauthenticated
 
 routes = web.RouteTableDef()
 
@@ -71,6 +73,25 @@ class Rotation(msgspec.Struct, forbid_unknown_fields=True):
     overlap_seconds: Annotated[int, msgspec.Meta(ge=0, le=30 * 24 * 3600)] = 24 * 3600
 
 
+class Pairing(msgspec.Struct):
+    """A code for another device. `url` is what the QR code holds: the server, and the code behind `#`.
+
+    `qr` is the QR code as a data URI of SVG. The code is good once, until `expires_at`.
+    """
+
+    code: str
+    url: str
+    qr: str
+    expires_at: str
+
+
+class PairingExchange(msgspec.Struct, forbid_unknown_fields=True):
+    """A code that another device shows, and how this device should be called."""
+
+    code: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    device_name: Name
+
+
 _USER_ID = "0f4e9c1a-7d35-4c1e-8b58-2f1f6f0f6a11"
 _SESSION_ID = "5b0c2a94-1d0e-4f7a-9c11-6a3c0a9be1d2"
 _KEY_ID = "7d1a8e53-64a7-4f0b-8f43-90f0c6f1b7a3"
@@ -96,6 +117,14 @@ _NEW_KEY = {
 _ROTATED = {
     **_NEW_KEY, "id": _NEW_KEY_ID, "prefix": "f6e5d4c3b2", "key": "tgl_f6e5d4c3b2_Zk31mPq8…",
     "old_key_valid_until": "2026-11-20T10:00:00.000000Z",
+}  # fmt: skip
+_PAIRED = {
+    "access_token": "eyJhbGciOi…", "refresh_token": "mZ0h…", "token_type": "bearer", "expires_in": 900,
+    "refresh_expires_in": 2592000, "detail": "Paired",
+}  # fmt: skip
+_PAIRING = {
+    "code": "b1VtQ0h3…", "url": "http://192.168.1.10:8000/pair#b1VtQ0h3…", "qr": "data:image/svg+xml;charset=utf-8,…",
+    "expires_at": "2026-11-20T09:02:00.000000Z",
 }  # fmt: skip
 
 
@@ -131,6 +160,41 @@ async def end_session(request: web.Request, session_id: Uuid) -> None:
     """Sign a device out, at once. An API key needs the scope `admin` for it."""
     who = _person(request)
     await request.app[DB].write(sessions.end, who.actor, who.user_id, session_id)
+
+
+@routes.post("/auth/pair")
+@api(scope="write", status=201, example=Example(answer=_PAIRING))
+async def offer_pairing(request: web.Request) -> Json[Pairing]:
+    """Show a code that lets another device sign in to this account: once, within two minutes.
+
+    An older code of the account ends. An API key needs the scope `admin` for it.
+    """
+    offer = request.app[PAIRINGS].offer(_person(request))
+    link = f"{request.scheme}://{request.host}/pair#{offer.code}"
+    qr = await asyncio.to_thread(pairing.qr_code, link)
+    shown = Pairing(offer.code, link, qr, times.to_text(offer.ends))
+    return Json(msgspec.json.encode(shown), {"Cache-Control": "no-store"})
+
+
+@routes.post("/auth/pair/exchange")
+@api(
+    scope=None, errors=(400, 401, 429),
+    example=Example(body={"code": "b1VtQ0h3…", "device_name": "Ana's phone"}, answer=_PAIRED),
+)  # fmt: skip
+async def exchange_pairing(request: web.Request, body: PairingExchange) -> signin.Tokens:
+    """Sign this device in with the code that another one shows. Cookies are set as at `/login`."""
+    sign_ins, client = request.app[CREDENTIALS].sign_ins, f"{request.remote} pair"
+    left = sign_ins.take(client)
+    try:
+        user_id = request.app[PAIRINGS].spend(body.code)
+    except Unauthenticated:
+        request[LEFT] = left
+        raise
+    sign_ins.give_back(client)
+    user = await request.app[DB].row("accounts.user", id=user_id)
+    if not user:
+        raise pairing.refused()
+    return await signin.sign_in(request, user, body.device_name, "Paired")
 
 
 @routes.get("/auth/keys")
@@ -190,7 +254,9 @@ async def _accounts(app: web.Application) -> AsyncIterator[None]:
     config, db = app[CONFIG], app[DB]
     credentials = Credentials(config, db, config.jwt_secret or tokens.kept_secret(config.data_dir))
     app[CREDENTIALS] = credentials
+    app[PAIRINGS] = Pairings()
     app[HUB].listen(credentials.forget)
+    app[HUB].listen(app[PAIRINGS].forget)
     if config.backend_password:
         await users.follow_configured_password(db, passwords.mark(config.backend_password, credentials.secret))
     await app[FIRST_RUN].begin(config, db)

@@ -98,7 +98,7 @@ async def login(request: web.Request, body: Login) -> Tokens:
         request[LEFT] = left
         raise Unauthenticated("Invalid credentials", code="invalid_credentials", headers={"WWW-Authenticate": "Bearer"})
     credentials.sign_ins.give_back(client)
-    return await _sign_in(request, owner, body.device_name, "Login successful")
+    return await sign_in(request, owner, body.device_name, "Login successful")
 
 
 @routes.post("/setup")
@@ -119,10 +119,11 @@ async def set_up(request: web.Request, body: SetUp) -> Tokens:
     credentials.sign_ins.give_back(client)
     passwords.check_new(body.password)
     await first_run.choose_password(db, body.token, await passwords.hashed(body.password))
-    return await _sign_in(request, await users.owner(db), body.device_name, "Tagline is set up")
+    return await sign_in(request, await users.owner(db), body.device_name, "Tagline is set up")
 
 
-async def _sign_in(request: web.Request, user: Row, device_name: str, detail: str) -> Tokens:
+async def sign_in(request: web.Request, user: Row, device_name: str, detail: str) -> Tokens:
+    """Start a session for an account whose person has shown who they are; sets the cookies as well."""
     device = _device(request, device_name)
     granted = await request.app[DB].write(sessions.start, user["id"], user["role"], device)
     return _tokens(request, granted, user["email"], detail)

@@ -20,6 +20,7 @@ from tagline.app import create_app
 from tagline.config import Config
 from tagline.connections import Doorkeeper
 from tagline.migrations import migrate
+from tagline.sync import announcing
 
 log = logging.getLogger(__name__)
 
@@ -80,10 +81,11 @@ def serve(config: Config) -> int:
 
 def give_memory_back() -> None:
     """Let glibc return freed memory to the system: lists and thumbnails come and go in pieces of 30 to 500 KB, of
-    which it would keep 20 MB otherwise (mallopt(3)). Where there is no mallopt (musl), nothing is to be done."""
+    which it would keep 20 MB otherwise (mallopt(3)). The 256 KB that asyncio receives into at once stay below the
+    threshold: mapping them anew each time was a third of an upload. Without mallopt (musl), nothing is to be done."""
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
-        for parameter, value in ((M_ARENA_MAX, 2), (M_TRIM_THRESHOLD, 128 * 1024), (M_MMAP_THRESHOLD, 128 * 1024)):
+        for parameter, value in ((M_ARENA_MAX, 2), (M_TRIM_THRESHOLD, 128 * 1024), (M_MMAP_THRESHOLD, 320 * 1024)):
             libc.mallopt(parameter, value)
 
 
@@ -99,7 +101,9 @@ async def _serve(config: Config) -> None:
         # What is here now stays: the collector need not look at it again, and looks less often at the rest.
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
-        _greet(config, listening.sockets[0].getsockname()[1], app[FIRST_RUN].token)
+        port = listening.sockets[0].getsockname()[1]
+        _greet(config, port, app[FIRST_RUN].token)
+        announcing.begin(app, port)
         await told_to_stop.wait()
         log.info("stopping; requests in flight have %.0f seconds", FINISH_SECONDS)
     finally:

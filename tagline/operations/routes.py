@@ -188,6 +188,12 @@ async def setup_page(request: web.Request) -> web.Response:
     return await _file(request, "setup.html")
 
 
+@pages.get("/pair")
+async def pair_page(request: web.Request) -> web.Response:
+    """The page that a phone's camera opens from a pairing code."""
+    return await _file(request, "pair.html")
+
+
 @pages.get("/api/docs")
 async def docs_page(request: web.Request) -> web.Response:
     """The API document to read and try, offline."""

@@ -17,7 +17,8 @@ FILES = sorted(
 
 
 @pytest.mark.parametrize(
-    ("path", "text"), [("/", "Tagline"), ("/setup", "Choose the household"), ("/api/docs", "swagger")]
+    ("path", "text"),
+    [("/", "Tagline"), ("/setup", "Choose the household"), ("/pair", "Pair this device"), ("/api/docs", "swagger")],
 )
 async def test_a_page_is_html_that_runs_only_our_own_scripts(house: House, path: str, text: str) -> None:
     answer = await house.eve.get(path)

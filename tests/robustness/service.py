@@ -30,7 +30,7 @@ def environment(data: Path, **environ: str) -> dict[str, str]:
     return {
         **os.environ, "PYTHONPATH": str(ROOT), "HOST": "127.0.0.1", "PORT": "0", "TAGLINE_DATA_DIR": str(data),
         "BACKEND_PASSWORD": PASSWORD, "TAGLINE_WATCH": "off", "TAGLINE_SCAN_AT_START": "off",
-        "TAGLINE_ANONYMOUS_LIMIT": "100000", "LOG_LEVEL": "warning", **environ,
+        "TAGLINE_ANONYMOUS_LIMIT": "100000", "TAGLINE_ANNOUNCE": "off", "LOG_LEVEL": "warning", **environ,
     }  # fmt: skip
 
 

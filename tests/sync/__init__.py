@@ -1,0 +1,1 @@
+"""Following what changes, and edits made offline."""

@@ -1,0 +1,179 @@
+"""The announcement, heard by zeroconf's own browser over this machine's loopback."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from zeroconf import ServiceStateChange, Zeroconf
+from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
+
+from tagline import __version__
+from tagline.app import create_app
+from tagline.sync import announcing
+from tagline.sync.announcing import ANNOUNCER, SERVICE, Announcer
+from tests.house import House, config, until
+from tests.robustness.service import start
+
+pytestmark = pytest.mark.slow
+
+
+class Browser:
+    """What is heard in the network."""
+
+    def __init__(self, zeroconf: AsyncZeroconf) -> None:
+        self._zeroconf = zeroconf
+        self.heard: asyncio.Queue[tuple[str, ServiceStateChange]] = asyncio.Queue()
+
+    def note(self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange) -> None:
+        self.heard.put_nowait((name, state_change))
+
+    async def until(self, installation: str, change: ServiceStateChange) -> AsyncServiceInfo:
+        """Wait until the server with this id comes (or, of one that was there, until it goes)."""
+        async with asyncio.timeout(20):
+            while True:
+                name, heard = await self.heard.get()
+                info = AsyncServiceInfo(SERVICE, name)
+                if heard is not change:
+                    continue
+                if change is ServiceStateChange.Removed:
+                    return info
+                await info.async_request(self._zeroconf.zeroconf, 5000)
+                if info.decoded_properties.get("id") == installation:
+                    return info
+
+
+@asynccontextmanager
+async def browsing() -> AsyncIterator[Browser]:
+    zeroconf = AsyncZeroconf(interfaces=["127.0.0.1"])
+    browser = Browser(zeroconf)
+    searching = AsyncServiceBrowser(zeroconf.zeroconf, SERVICE, handlers=[browser.note])
+    try:
+        yield browser
+    finally:
+        await searching.async_cancel()
+        await zeroconf.async_close()
+
+
+@pytest.fixture
+async def announcer(house: House) -> AsyncIterator[Announcer]:
+    announcer = Announcer(house.db, "127.0.0.1")
+    yield announcer
+    await announcer.end()
+
+
+async def test_a_phone_finds_the_server_and_hears_it_leave(house: House, announcer: Announcer) -> None:
+    installation = await announcing.installation_id(house.db)
+    async with browsing() as browser:
+        announcer.begin(8123)
+        info = await browser.until(installation, ServiceStateChange.Added)
+        assert info.port == 8123
+        assert info.parsed_addresses() == ["127.0.0.1"]
+        assert info.decoded_properties == {"version": __version__, "path": "/", "id": installation, "tls": "0"}
+        assert re.fullmatch(r"Tagline on .+\._tagline\._tcp\.local\.", info.name)
+        assert info.server == f"tagline-{installation[:8]}.local."
+        await announcer.end()
+        assert (await browser.until(installation, ServiceStateChange.Removed)).name == info.name
+
+
+async def test_the_installation_keeps_its_id(house: House) -> None:
+    known = await asyncio.gather(*(announcing.installation_id(house.db) for _ in range(3)))
+    assert len(set(known)) == 1
+    assert await announcing.installation_id(house.db) == known[0]
+
+
+async def test_two_servers_on_a_machine_have_two_names(house: House, announcer: Announcer, tmp_path: Path) -> None:
+    installation = await announcing.installation_id(house.db)
+    second = Announcer(house.db, "127.0.0.1")
+    async with browsing() as browser:
+        announcer.begin(8123)
+        first = await browser.until(installation, ServiceStateChange.Added)
+        second.begin(8124)
+        other = await browser.until(installation, ServiceStateChange.Added)
+        assert (first.port, other.port) == (8123, 8124)
+        assert first.name != other.name
+        await second.end()
+
+
+async def test_addresses_are_followed(house: House, announcer: Announcer, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = ["127.0.0.1"]
+    monkeypatch.setattr(announcing, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(announcing, "addresses", lambda host: list(here))
+    installation = await announcing.installation_id(house.db)
+    async with browsing() as browser:
+        announcer.begin(8123)
+        info = await browser.until(installation, ServiceStateChange.Added)
+        here[:] = ["127.0.0.1", "192.0.2.77"]
+
+        async def followed() -> bool:
+            await info.async_request(browser._zeroconf.zeroconf, 3000)
+            return sorted(info.parsed_addresses()) == here
+
+        await until(followed)
+
+
+async def test_without_a_network_it_is_said_once_and_tried_again(
+    house: House, announcer: Announcer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried = 0
+
+    def nowhere(host: str) -> list[str]:
+        nonlocal tried
+        tried += 1
+        return ["127.0.0.1"] if tried > 5 else []
+
+    monkeypatch.setattr(announcing, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(announcing, "addresses", nowhere)
+    installation = await announcing.installation_id(house.db)
+    async with browsing() as browser:
+        announcer.begin(8123)
+        await browser.until(installation, ServiceStateChange.Added)
+    said = [record.getMessage() for record in caplog.records if record.name == "tagline.sync.announcing"]
+    assert [line for line in said if "cannot be announced" in line] == [
+        "the server cannot be announced by mDNS now: this machine has no address in a network"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environ", "announced"),
+    [
+        ({"HOST": "0.0.0.0"}, True), ({"HOST": "::"}, True), ({"HOST": "192.0.2.7"}, True),
+        ({"HOST": "127.0.0.1"}, False), ({"HOST": "::1"}, False), ({"HOST": "localhost"}, False),
+        ({"HOST": "0.0.0.0", "TAGLINE_ANNOUNCE": "off"}, False),
+        ({"HOST": "0.0.0.0", "TAGLINE_MODULES": "accounts,photos,operations"}, False),
+    ],
+    ids=range(8),
+)  # fmt: skip
+async def test_only_what_others_can_reach_is_announced(
+    tmp_path: Path, environ: dict[str, str], announced: bool
+) -> None:
+    app = create_app(config(tmp_path, **{"TAGLINE_ANNOUNCE": "on", **environ}))
+    assert (announcing._announcer in app.cleanup_ctx) == announced
+    announcing.begin(app, 8000)
+    assert ANNOUNCER not in app
+
+
+def test_this_machine_has_no_loopback_address_for_others() -> None:
+    for host in ("0.0.0.0", "::", ""):
+        assert not {"127.0.0.1", "::1"} & set(announcing.addresses(host))
+    assert announcing.addresses("192.0.2.7") == ["192.0.2.7"]
+
+
+async def test_the_service_announces_the_port_that_it_got(tmp_path: Path) -> None:
+    async with browsing() as browser:
+        service = await start(tmp_path, HOST="0.0.0.0", TAGLINE_ANNOUNCE="on")
+        try:
+            found: Any = None
+            async with asyncio.timeout(20):
+                while found is None or found.port != int(service.address.rpartition(":")[2]):
+                    name, _ = await browser.heard.get()
+                    found = AsyncServiceInfo(SERVICE, name)
+                    await found.async_request(browser._zeroconf.zeroconf, 5000)
+            assert service.address.removeprefix("http://").rpartition(":")[0] in found.parsed_addresses()
+            assert await service.stop() == 0
+            await browser.until("", ServiceStateChange.Removed)
+        finally:
+            await service.kill()
