@@ -1,4 +1,4 @@
-"""The command line: `tagline serve`, `scan`, `user`, `key`, `config`, `openapi`."""
+"""The command line: `tagline serve`, `scan`, `sync`, `user`, `key`, `config`, `openapi`."""
 
 import argparse
 import os
@@ -47,6 +47,8 @@ def parser() -> argparse.ArgumentParser:
         help="believe that files are gone even where the library looks emptied",
     )
 
+    _add_sync(commands)
+
     user = commands.add_parser("user", help="accounts: list them, set the household's password")
     users = user.add_subparsers(dest="action", metavar="ACTION", required=True)
     users.add_parser("list", help="all accounts")
@@ -69,9 +71,41 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _add_sync(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sync = commands.add_parser("sync", help="send a folder of photos to a Tagline server, from any computer")
+    sync.add_argument("folder", metavar="DIR", help="the folder of photos; nothing in it is ever changed")
+    sync.add_argument("--server", metavar="URL", required=True, help="e.g. http://raspberrypi.local:8000")
+    sync.add_argument("--pair", metavar="CODE", help="the code or link that a signed-in device shows; needed once")
+    sync.add_argument("--key-file", metavar="FILE", help="a file that holds an API key; or the key as SYNC_KEY=…")
+    sync.add_argument("--ca", metavar="FILE", help="certificates (PEM) to trust beside those of the system")
+    sync.add_argument(
+        "--parallel", metavar="N", type=int, choices=range(1, 17), default=3, help="how many files at once (3)"
+    )
+    sync.add_argument(
+        "--patience", metavar="SECONDS", type=float, default=900, help="how long to wait for an absent server (900)"
+    )
+    sync.add_argument("--dry-run", action="store_true", help="only tell what would be sent")
+    sync.add_argument("--quiet", action="store_true", help="say nothing but what went wrong")
+
+
+def read(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command and its options. Ends the process, with status 2, where they make no sense."""
+    joined = list(arguments)
+    if joined[:1] == ["sync"] and "--pair" in joined[:-1]:
+        # A pairing code may begin with a dash, and would be taken for an option.
+        at = joined.index("--pair")
+        joined[at : at + 2] = [f"--pair={joined[at + 1]}"]
+    return parser().parse_args(joined)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; gives the exit status."""
-    options = parser().parse_args(arguments)
+    options = read(sys.argv[1:] if arguments is None else arguments)
+    if options.command == "sync":
+        # For other computers: it needs no configuration of a server, and the server's start does without it.
+        from tagline.commands.sync import sync
+
+        return sync(options, os.environ)
     try:
         return _run(options, Config.from_env(os.environ))
     except ConfigError as error:

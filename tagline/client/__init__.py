@@ -1,0 +1,1 @@
+"""The reference client: a folder of photos on another computer, sent to a server by the public protocol."""

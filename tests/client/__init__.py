@@ -1,0 +1,1 @@
+"""The reference client, against a service that really runs."""
