@@ -9,13 +9,14 @@ from tagline.config import CONFIG, Config
 ALLOWED_HEADERS = (
     "Authorization, Content-Type, x-api-key, X-Retry-Attempt, X-Request-ID, If-Match, If-None-Match, Range, Prefer, "
     "Content-Disposition, Content-Digest, Repr-Digest, Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset, "
-    "Upload-Checksum, Upload-Defer-Length"
+    "Upload-Checksum, Upload-Defer-Length, X-HTTP-Method-Override"
 )
 EXPOSED_HEADERS = (
     "ETag, Location, Link, X-Total-Count, X-Request-ID, Retry-After, "
     "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, "
     "Content-Disposition, Content-Range, Accept-Ranges, Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, "
-    "Upload-Offset, Upload-Length, Upload-Expires"
+    "Tus-Checksum-Algorithm, Upload-Offset, Upload-Length, Upload-Metadata, Upload-Expires, Tagline-Photo, "
+    "Tagline-Duplicate"
 )
 ALLOWED_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 

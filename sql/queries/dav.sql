@@ -103,3 +103,9 @@ where f.path = :path and p.imported_at >= :since
 select path, namespace, name, value
 from dav_properties
 where path >= :below and path < :beyond and instr(substr(path, length(:below) + 1), '/') = 0;
+
+-- name: property(path, namespace, name)$
+-- One property of one thing. By the primary key.
+select path
+from dav_properties
+where path = :path and namespace = :namespace and name = :name;

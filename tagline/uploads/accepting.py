@@ -123,10 +123,14 @@ class Accepting:
         await asyncio.shield(arrived.flushed)
         entry = await self._place(arrived, answer, wanted)
         try:
-            return await self._write(msgspec.structs.replace(found, entry=entry), also)
+            accepted = await self._write(who, msgspec.structs.replace(found, entry=entry), wanted, also)
         except BaseException:
             await asyncio.shield(self._storage.give_back(arrived.path, entry.key))
             raise
+        if accepted.duplicate:
+            # A scan has met the same content elsewhere meanwhile.
+            await asyncio.shield(self._storage.give_back(arrived.path, entry.key))
+        return accepted
 
     async def _unhashed_until_now(
         self, who: Identity, found: Found, candidates: list[Row], wanted: Wanted
@@ -170,14 +174,18 @@ class Accepting:
         number = 0
         while True:
             key = folder + numbered(name, number)
-            try:
-                return await self._storage.adopt(arrived.path, key)
-            except Exists:
-                there = await self._storage.stat(key)
-                # Placed already, before a crash that came ahead of its row.
-                if there and there.inode == await asyncio.to_thread(_inode, arrived):
-                    return there
-                number += 1
+            # Where one name is taken others are as well, and looking costs less than trying: some phones call all of
+            # their files image.jpg.
+            there = await self._storage.stat(key) if number else None
+            if there is None:
+                try:
+                    return await self._storage.adopt(arrived.path, key)
+                except Exists:
+                    there = await self._storage.stat(key)
+            # Placed already, before a crash that came ahead of its row.
+            if there and there.inode == await asyncio.to_thread(_inode, arrived):
+                return there
+            number += 1
 
     async def folder(self, album: str) -> str:
         """The folder of an album by id, or the one to be of a name; raises Invalid, NotFound."""
@@ -188,7 +196,7 @@ class Accepting:
             return folder
         return folder_for(album)
 
-    async def _write(self, found: Found, also: Also | None) -> Accepted:
+    async def _write(self, who: Identity, found: Found, wanted: Wanted, also: Also | None) -> Accepted:
         while True:
             outcome, accepted, job_id = await self._db.write(_take_in, found, also)
             if accepted:
@@ -197,6 +205,8 @@ class Accepting:
             if outcome.fate != "verify":
                 raise Unavailable("The file was changed while it was taken in. Try again.", code="file_changing")
             found = await verified(self._storage, self._looking, outcome.found, outcome.candidates)
+            if known := await self._unhashed_until_now(who, found, outcome.candidates, wanted):
+                return known
 
 
 def _take_in(tx: Tx, found: Found, also: Also | None) -> tuple[Outcome, Accepted | None, str]:

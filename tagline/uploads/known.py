@@ -40,8 +40,9 @@ async def known(db: Database, digester: Digester, question: KnownQuestion) -> Kn
     sizes = {each.lower(): size for each, size in question.sizes.items()}
     here = await _here(db, sums)
     rest = [each for each in sums if each not in here]
-    pending = await _hash_those_it_could_be(db, digester, rest, sizes) if rest else set()
-    if rest:
+    pending: set[str] = set()
+    if rest and await db.rows("uploads.unhashed", size=None, take=1):
+        pending = await _hash_those_it_could_be(db, digester, rest, sizes)
         here |= await _here(db, rest)
     text = msgspec.json.encode([each for each in rest if each not in here]).decode()
     deleted = {row["sha256"] for row in await db.rows("uploads.deleted", sums=text)}
@@ -59,8 +60,6 @@ async def _here(db: Database, sums: list[str]) -> dict[str, str]:
 
 async def _hash_those_it_could_be(db: Database, digester: Digester, sums: list[str], sizes: dict[str, int]) -> set[str]:
     """Hash the files that one of the sums could be, if they are few; gives those sums that have to wait."""
-    if not await db.rows("uploads.unhashed", size=None, take=1):
-        return set()
     pending: set[str] = set()
     hashed = 0
     for size in {sizes.get(each) for each in sums}:

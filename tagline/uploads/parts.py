@@ -183,12 +183,22 @@ class Incoming:
         self._otherwise = otherwise
         self._reserve = reserve
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="uploads")
-        self._made: Path | None = None
+        # The folder, and what it was when it was made: its device and inode.
+        self._made: tuple[Path, tuple[int, int]] | None = None
         self.hashes: OrderedDict[str, tuple[int, Any]] = OrderedDict()
 
     async def folder(self, *, make: bool = True) -> Path:
         """Where parts lie; raises Unavailable while the library is away."""
         return await self._storage.incoming(make=make) or self._otherwise
+
+    async def _in_folder(self, work: Callable[[Path], T], let_go: Callable[[Future[T]], None] | None = None) -> T:
+        """Do something with the folder: in one hop to a thread, unless another one is in its place by now."""
+        if self._made:
+            with suppress(_Exchanged):
+                return await self.run(partial(_do_in, *self._made, work), let_go)
+        folder = await self.folder()
+        self._made = folder, await self.run(partial(_make, folder))
+        return await self.run(partial(work, folder), let_go)
 
     async def begin(self, expected: int = 0) -> Part:
         """A new part that nobody will come back to; it is dropped if it is not finished.
@@ -199,14 +209,8 @@ class Incoming:
 
     async def open(self, name: str, expected: int = 0, *, kept: bool = True) -> Part:
         """The part of a name, to go on with it; with `kept`, its name survives a power cut."""
-        let_go = _abandon if kept else _abolish
-        if self._made:
-            # Where the folder is gone, the library may be; that is looked into below.
-            with suppress(FileNotFoundError):
-                return await self.run(partial(self._open, self._made, name, expected, kept), let_go)
-        self._made = await self.folder()
-        await self.run(partial(self._made.mkdir, mode=0o700, parents=True, exist_ok=True))
-        return await self.run(partial(self._open, self._made, name, expected, kept), let_go)
+        opening = partial(self._open, name=name, expected=expected, kept=kept)
+        return await self._in_folder(opening, _abandon if kept else _abolish)
 
     def _open(self, folder: Path, name: str, expected: int, kept: bool) -> Part:
         self._check_room(folder, expected)
@@ -227,12 +231,9 @@ class Incoming:
 
     async def check_room(self, expected: int) -> None:
         """Raises DiskFull where `expected` bytes would leave less free than the reserve."""
-        folder = await self.folder()
-        await self.run(partial(self._check_room, folder, expected))
+        await self._in_folder(partial(self._check_room, expected=expected))
 
     def _check_room(self, folder: Path, expected: int) -> None:
-        while not folder.exists():
-            folder = folder.parent
         self.check_reserve(os.statvfs(folder), expected)
 
     def check_reserve(self, seen: os.statvfs_result, expected: int = 0) -> None:
@@ -242,8 +243,7 @@ class Incoming:
 
     async def size(self, name: str) -> int:
         """How many bytes of a part are on disk."""
-        folder = await self.folder()
-        return await self.run(partial(_flushed_size, folder / name))
+        return await self._in_folder(lambda folder: _flushed_size(folder / name))
 
     async def cut(self, name: str, size: int) -> None:
         """Take away what came after the first `size` bytes of a part that nobody has open, for good."""
@@ -253,9 +253,8 @@ class Incoming:
 
     async def drop(self, name: str) -> None:
         """Delete a part, if there is one."""
-        folder = await self.folder()
         self.hashes.pop(name, None)
-        await self.run(partial((folder / name).unlink, missing_ok=True))
+        await self._in_folder(lambda folder: (folder / name).unlink(missing_ok=True))
 
     async def sweep(self, known: Iterable[str]) -> None:
         """At start: delete what was left by a service that was killed, but for the `known` names."""
@@ -288,6 +287,26 @@ class Incoming:
     def close(self) -> None:
         """Wait for what is being written."""
         self._threads.shutdown()
+
+
+class _Exchanged(Exception):
+    """Another folder is in the place of the one that is known, or none: its disk may be away."""
+
+
+def _make(folder: Path) -> tuple[int, int]:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    seen = folder.stat()
+    return seen.st_dev, seen.st_ino
+
+
+def _do_in(folder: Path, identity: tuple[int, int], work: Callable[[Path], T]) -> T:
+    try:
+        seen = folder.stat()
+    except FileNotFoundError:
+        raise _Exchanged from None
+    if (seen.st_dev, seen.st_ino) != identity:
+        raise _Exchanged
+    return work(folder)
 
 
 async def pieces(content: StreamReader) -> AsyncIterator[bytes]:

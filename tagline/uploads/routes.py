@@ -120,7 +120,8 @@ async def tus_options(request: web.Request) -> web.StreamResponse:
         status=204,
         headers={
             "Tus-Version": tus.VERSION, "Tus-Extension": tus.EXTENSIONS,
-            "Allow": "OPTIONS, POST, HEAD, PATCH, DELETE, GET", "Tus-Max-Size": str(request.app[GATE].most),
+            "Allow": ",".join(sorted(route.method for route in request.match_info.route.resource or ())),
+            "Tus-Max-Size": str(request.app[GATE].most),
             "Tus-Checksum-Algorithm": ",".join(tus.CHECKSUMS),
         },
     )  # fmt: skip

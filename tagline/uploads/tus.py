@@ -10,8 +10,8 @@ import binascii
 import hashlib
 import hmac
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from email.utils import formatdate
 from typing import Any
 from weakref import WeakValueDictionary
@@ -140,14 +140,17 @@ class Tus:
         """Drop what nobody went on with; how many there were."""
         dropped = 0
         while rows := await self._db.rows("uploads.abandoned", before=now - self._expires, take=100):
-            for row in rows:
-                lock = self._locks.setdefault(row["id"], asyncio.Lock())
-                if lock.locked():
-                    await self._db.write(_touch, row["id"])
-                    continue
-                async with lock:
-                    await self._drop(row["id"])
-                dropped += 1
+            async with AsyncExitStack() as alone:
+                over: list[str] = []
+                for row in rows:
+                    lock = self._locks.setdefault(row["id"], asyncio.Lock())
+                    if lock.locked():
+                        await self._db.write(_touch, row["id"])
+                    else:
+                        await alone.enter_async_context(lock)
+                        over.append(row["id"])
+                await self._drop(*over)
+                dropped += len(over)
         return dropped
 
     async def _receive(
@@ -204,10 +207,11 @@ class Tus:
         await self._gate.incoming.drop(row["id"])
         return self._became(row, accepted)
 
-    async def _drop(self, upload_id: str) -> None:
-        # The row last: a part without one would stay until the next start.
-        await self._gate.incoming.drop(upload_id)
-        await self._db.write(lambda tx: tx.run("uploads.drop", id=upload_id))
+    async def _drop(self, *upload_ids: str) -> None:
+        # The rows last: a part without one would stay until the next start.
+        for upload_id in upload_ids:
+            await self._gate.incoming.drop(upload_id)
+        await self._db.write(_drop, upload_ids)
 
     async def _offset(self, row: Row) -> int:
         """How many bytes of an upload count."""
@@ -225,10 +229,11 @@ class Tus:
     @asynccontextmanager
     async def _alone(self, who: Identity, upload_id: str) -> AsyncIterator[Row]:
         """The row of one's own upload, with nobody else at it; raises NotFound, also for one that has expired."""
-        await self._mine(who, upload_id)
-        if receiving := self._receiving.get(upload_id):
-            receiving.cancel()
         lock = self._locks.setdefault(upload_id, asyncio.Lock())
+        if lock.locked():
+            await self._mine(who, upload_id)
+            if receiving := self._receiving.get(upload_id):
+                receiving.cancel()
         async with lock:
             yield await self._mine(who, upload_id)
 
@@ -254,6 +259,11 @@ def _add(tx: Tx, upload_id: str, who: Identity, size: int, metadata: str) -> Row
     row = tx.row("uploads.upload", id=upload_id)
     assert row is not None
     return row
+
+
+def _drop(tx: Tx, upload_ids: Sequence[str]) -> None:
+    for upload_id in upload_ids:
+        tx.run("uploads.drop", id=upload_id)
 
 
 def _touch(tx: Tx, upload_id: str) -> int:

@@ -6,7 +6,20 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.benchmarks import figures, files, lists, machine, memory, photos, scan, start, thumbnails
+from tests.benchmarks import (
+    events,
+    figures,
+    files,
+    lists,
+    machine,
+    memory,
+    photos,
+    scan,
+    start,
+    sync,
+    thumbnails,
+    uploads,
+)
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.figures import Line
 from tests.benchmarks.servers import ROOT
@@ -19,6 +32,11 @@ GROUPS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "scan": scan.run,
     "memory": memory.run,
     "start": start.run,
+    "uploads": uploads.run,
+    "known": sync.known,
+    "feed": sync.feed,
+    "realtime": sync.realtime,
+    "events": events.run,
 }
 
 

@@ -6,8 +6,12 @@ The pragmas are Tagline's own: WAL, and `synchronous=full` for what is written.
 """
 
 import asyncio
+import hashlib
+import os
 import sys
+import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiosqlite
 import msgspec
@@ -85,6 +89,21 @@ async def read_and_send(request: web.Request) -> web.Response:
         return web.Response(body=opened.read(), content_type="image/webp")
 
 
+async def body(request: web.Request) -> web.Response:
+    """Store a body in the obvious way; hashed and flushed to the disk where that is asked for, this in a thread."""
+    digest = hashlib.sha256()
+    name = Path(sys.argv[2]).with_name(f"body-{uuid.uuid4()}")
+    with open(name, "wb") as opened:  # noqa: ASYNC230 - what a program does that only stores
+        async for chunk in request.content.iter_any():
+            opened.write(chunk)
+            if "hashed" in request.query:
+                digest.update(chunk)
+        if "flushed" in request.query:
+            opened.flush()
+            await asyncio.to_thread(os.fsync, opened.fileno())
+    return web.Response(status=201)
+
+
 async def not_modified(request: web.Request) -> web.Response:
     """Nothing new."""
     return web.Response(status=304, headers={"ETag": request.headers.get("If-None-Match", "")})
@@ -121,6 +140,7 @@ async def main() -> None:
             web.get("/file", file),
             web.get("/read", read_and_send),
             web.get("/304", not_modified),
+            web.post("/bodies", body),
             web.get("/health", alive),
         ]
     )

@@ -6,6 +6,7 @@ headers DATABASE FOLDER      open, Pillow's header, EXIF, one row; no hash, one 
 digest PROCESSES FOLDER      one read, SHA-256, decode (draft mode) to 256 px, WebP, written
 vips PROCESSES SIZE FOLDER   pyvips' thumbnail to SIZE px, WebP, written
 walk FOLDER                  os.scandir and a stat of each file
+write COUNT FOLDER BASE…     photos as phones send them, each to a file of its own, fsync, the next
 """
 
 import hashlib
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from tests.benchmarks import phones
 from tests.benchmarks.servers import ROOT
 
 # As Tagline's workers, so that the kernel gives both the same.
@@ -103,6 +105,14 @@ def walk(folder: Path) -> int:
     return files
 
 
+def write(count: int, folder: Path, bases: list[bytes]) -> None:
+    """What it takes to put so many bytes safely on this disk: as `dd conv=fsync` for each file."""
+    for number in range(count):
+        with open(folder / f"{number}.jpg", "wb", buffering=0) as file:
+            file.write(phones.photo(number, bases))
+            os.fsync(file.fileno())
+
+
 def _photos(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.jpg"))
 
@@ -148,6 +158,10 @@ def main(what: str, *arguments: str) -> float:
             headers(Path(database), Path(folder))
         case "walk", (folder,):
             walk(Path(folder))
+        case "write", (count, folder, *bases):
+            contents = [Path(base).read_bytes() for base in bases]
+            began = time.perf_counter()
+            write(int(count), Path(folder), contents)
         case "digest", (processes, folder):
             return _in_processes(int(processes), digest, Path(folder))
         case "vips", (processes, size, shrink, folder):

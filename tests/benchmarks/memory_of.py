@@ -20,7 +20,7 @@ class Memory:
 def memory_of(pid: int) -> Memory:
     """Of a process and its descendants, now."""
     total = Memory()
-    for process in _tree(pid):
+    for process in tree(pid):
         try:
             rollup = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii")
         except (FileNotFoundError, ProcessLookupError):
@@ -60,7 +60,7 @@ class Peak:
                 self.most = now
 
 
-def _tree(pid: int) -> list[int]:
+def tree(pid: int) -> list[int]:
     found = [pid]
     for process in found:
         for children in Path(f"/proc/{process}/task").glob("*/children"):

@@ -36,12 +36,12 @@ def _folder(kept: Path, name: str, count: int, size: tuple[int, int]) -> Path:
     done = folder / ".complete"
     if not done.exists():
         print(f"… making {count:,} photos of {size[0]} × {size[1]}, once", file=sys.stderr, flush=True)
-        bases = [_jpeg(seed, size) for seed in range(_BASES)]
+        bases = [jpeg(seed, size) for seed in range(_BASES)]
         for number in range(count):
             taken = _FIRST + timedelta(minutes=37 * number)
             path = folder / f"{taken:%Y/%m}" / f"IMG_{number:05}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(with_exif(bases[number % _BASES], _tags(number, taken)))
+            path.write_bytes(with_exif(bases[number % _BASES], tags_of(number, taken)))
         done.touch()
     return folder
 
@@ -52,7 +52,7 @@ def with_exif(jpeg: bytes, tags: Image.Exif) -> bytes:
     return jpeg[:2] + b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body + jpeg[2:]
 
 
-def _tags(number: int, taken: datetime) -> Image.Exif:
+def tags_of(number: int, taken: datetime) -> Image.Exif:
     tags = Image.Exif()
     tags[0x010F], tags[0x0110], tags[0x0131] = "Apple", "iPhone 12", f"made for a benchmark, {number}"
     details = tags.get_ifd(_EXIF)
@@ -61,7 +61,7 @@ def _tags(number: int, taken: datetime) -> Image.Exif:
     return tags
 
 
-def _jpeg(seed: int, size: tuple[int, int]) -> bytes:
+def jpeg(seed: int, size: tuple[int, int]) -> bytes:
     """Gradients with the grain of a sensor: an even picture would decode too fast, white noise too slowly."""
     chance = random.Random(seed)
     bands = []

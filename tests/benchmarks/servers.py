@@ -71,7 +71,7 @@ def tagline(data: Path, photos: Path, **environ: str) -> Iterator[Server]:
     settings = {
         "TAGLINE_DATA_DIR": str(data), "PHOTO_STORAGE_PATH": str(photos), "BACKEND_PASSWORD": PASSWORD,
         "TAGLINE_RATE_LIMIT": "100000000", "TAGLINE_ANONYMOUS_LIMIT": "100000000", "TAGLINE_SCAN_AT_START": "off",
-        "TAGLINE_WATCH": "off",
+        "TAGLINE_WATCH": "off", "TAGLINE_ANNOUNCE": "off",
     }  # fmt: skip
     with _running(["-m", "tagline", "serve"], settings | environ) as server:
         server.token = server.ask("POST", "/login", {"password": PASSWORD})["access_token"]

@@ -49,7 +49,7 @@ async def send(who: Client, content: Any, query: str = "", path: str = "/photos"
     """POST a file as the body itself. `Content_Type` stands for Content-Type."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     named.setdefault("Content-Type", "image/jpeg")
-    return await who.post(f"{path}?{query}" if query else path, data=content, headers=named)
+    return await who.post(f"{path}?{query}" if query else path, data=_streamed(content), headers=named)
 
 
 async def send_form(who: Client, content: bytes, filename: str | None = "IMG_1.jpg", **fields: str) -> Answer:
@@ -82,7 +82,12 @@ async def begun(who: Client, size: int, **said: str) -> str:
 async def append(who: Client, place: str, offset: int, content: Any, **headers: str) -> Answer:
     """Add bytes to an upload."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return await who.patch(place, data=content, headers={**CHUNK, "Upload-Offset": str(offset), **named})
+    return await who.patch(place, data=_streamed(content), headers={**CHUNK, "Upload-Offset": str(offset), **named})
+
+
+def _streamed(content: Any) -> Any:
+    """aiohttp does not want to be given much at once."""
+    return io.BytesIO(content) if isinstance(content, bytes) and len(content) > 1 << 20 else content
 
 
 async def offset(who: Client, place: str) -> int:
@@ -118,7 +123,7 @@ class Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, who: Client) -> None:
         self._reader, self._writer, self._who = reader, writer, who
 
-    async def head(self, method: str, path: str, headers: Mapping[str, str | int], version: str = "1.1") -> None:
+    async def head(self, method: str, path: str, headers: Mapping[str, Any], version: str = "1.1") -> None:
         """Write a request's head, with the client's own headers and these."""
         lines = [f"{method} {path} HTTP/{version}", "Host: house"]
         lines += [f"{name}: {value}" for name, value in {**self._who.headers, **headers}.items()]

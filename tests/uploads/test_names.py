@@ -20,9 +20,9 @@ RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$) *", re.IG
 
 # Letters and what breaks names, mixed.
 SPICE = st.sampled_from(
-    ["..", "/", "\\", "\x00", "\n", "\x7f", "\x85", "\u200d", "\u202e", "\u2028", "\ud800", "\ufeff", "con", "NUL", "com1",
-     ".", " ", "~", "-", ".jpg", ".JPG", ".part", ".tmp", "Thumbs.db", "@eaDir", "e\u0301", "\u0301", "é", "日本", "👩‍👩‍👧", ":", "*", "?",
-     "%2f", "a" * 90, "é" * 130, "IMG_0001"]
+    ["..", "/", "\\", "\x00", "\n", "\x7f", "\x85", "\u200d", "\u202e", "\u2028", "\ud800", "\ufeff", "con", "NUL",
+     "com1", ".", " ", "~", "-", ".jpg", ".JPG", ".part", ".tmp", "Thumbs.db", "@eaDir", "e\u0301", "\u0301", "é", "日",
+     "\U0001f469\u200d\U0001f467", ":", "*", "?", "%2f", "a" * 90, "é" * 130, "IMG_0001"]
 )  # fmt: skip
 NAMES = st.one_of(st.text(st.characters(codec=None), max_size=300), st.lists(SPICE, max_size=8).map("".join))
 EXTENSIONS = st.sampled_from([".jpg", ".heic", ".mp4", ".tiff"])
@@ -94,8 +94,7 @@ def test_names_that_people_meet(sent: str, name: str) -> None:
 def test_any_album_is_a_safe_folder_or_none(album: str) -> None:
     try:
         folder = folder_for(album)
-    except Invalid as refused:
-        assert refused.extra["errors"][0]["field"] == "album"
+    except Invalid:
         return
     assert folder.endswith("/")
     parts = folder[:-1].split("/")
@@ -111,6 +110,11 @@ def test_any_album_is_a_safe_folder_or_none(album: str) -> None:
 )
 def test_the_folder_of_any_time_is_a_year_and_a_month(taken_at: int, offset: int | None) -> None:
     assert re.fullmatch(r"(1[89]|2[012])\d\d/(0[1-9]|1[012])/", folder_by_time(taken_at, offset))
+
+
+def contents(library: Path) -> dict[str, bytes]:
+    """All files of a folder."""
+    return {path.name: path.read_bytes() for path in library.iterdir()}
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -130,5 +134,5 @@ async def test_a_file_that_is_there_is_never_overwritten(
                 await storage.adopt(source, numbered(name, taken))
         await storage.adopt(source, numbered(name, number))
     assert (library / name).read_bytes() == b"mine"
-    stored = {path.name: path.read_bytes() for path in Path(library).iterdir()}
+    stored = contents(library)
     assert stored == {numbered(name, number): b"%d" % number if number else b"mine" for number in range(more + 1)}

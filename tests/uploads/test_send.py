@@ -128,15 +128,18 @@ async def test_a_folder_where_the_name_would_go_is_in_nobodys_way(house: House) 
     assert (answer.status, answer.json["object_key"]) == (201, "2024/07/IMG_1-1.jpg")
 
 
+def box(kind: bytes, body: bytes) -> bytes:
+    """A box of an MP4."""
+    return (8 + len(body)).to_bytes(4, "big") + kind + body
+
+
 async def test_a_video_is_taken_in_as_well(house: House) -> None:
-    # ISO/IEC 14496-12: a file type, a movie of no length, and what fills it.
-    box = lambda kind, body: (8 + len(body)).to_bytes(4, "big") + kind + body  # noqa: E731
+    # ISO/IEC 14496-12: a file type, a movie of two seconds, and what fills it.
     header = bytes(12) + (1000).to_bytes(4, "big") + (2000).to_bytes(4, "big") + bytes(80)
     track = bytes(20 + 56) + (320 << 16).to_bytes(4, "big") + (240 << 16).to_bytes(4, "big")
     handler = box(b"mdia", box(b"hdlr", bytes(8) + b"vide" + bytes(13)))
-    film = box(b"ftyp", b"isom\0\0\2\0isommp41") + box(
-        b"moov", box(b"mvhd", header) + box(b"trak", box(b"tkhd", track) + handler)
-    )
+    movie = box(b"mvhd", header) + box(b"trak", box(b"tkhd", track) + handler)
+    film = box(b"ftyp", b"isom\0\0\2\0isommp41") + box(b"moov", movie)
     answer = await send(house.ana, film + box(b"mdat", bytes(1000)), "filename=film.mp4", Content_Type="video/mp4")
     assert (answer.status, answer.json["kind"]) == (201, "video"), answer.json
 
@@ -239,7 +242,7 @@ async def test_a_declared_hash_that_is_wrong_stores_nothing(house: House, how: s
         answer = await send_form(house.ana, content, sha256=sha256(other))
     elif how == "digest of the field":
         with MultipartWriter("form-data") as form:
-            part = form.append(content, {"Content-Type": "image/jpeg", "Content-Digest": content_digest(other)})  # type: ignore[arg-type]
+            part = form.append(content, {"Content-Type": "image/jpeg", "Content-Digest": content_digest(other)})
             part.set_content_disposition("form-data", name="file", filename="a.jpg")
         answer = await house.ana.post("/photos", data=form)
     else:
@@ -626,7 +629,7 @@ async def test_it_works_with_photos_in_memory_too(tmp_path: Path) -> None:
         house.memory.away = True
         assert (await send(house.ana, jpeg("teal"))).status == 503
         house.memory.away = False
-        assert list((tmp_path / "data/uploads").iterdir()) == []
+        assert [path for path in (tmp_path / "data/uploads").iterdir() if path.is_file()] == []
 
 
 # When writing goes wrong
@@ -653,6 +656,24 @@ async def broken(house: House, monkeypatch: pytest.MonkeyPatch, ask: Callable[[]
         patched.setattr(accepting, "add", full)
         answer = await ask()
         assert (answer.status, answer.json["code"]) == (507, "disk_full")
+
+
+async def test_one_that_a_scan_meets_elsewhere_at_the_same_moment_is_stored_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, storage = jpeg(taken=TAKEN), house.app[STORAGE]
+    adopt = storage.adopt
+
+    async def after_a_scan(source: Path, key: str) -> Any:
+        make_photo(house.library / "copied.jpg").write_bytes(content)
+        assert (await house.ana.post("/rescan")).json["imported_count"] == 1
+        return await adopt(source, key)
+
+    monkeypatch.setattr(storage, "adopt", after_a_scan)
+    sent = await send(house.ana, content, "filename=a.jpg")
+    assert (sent.status, sent.json["duplicate"], sent.json["object_key"]) == (200, True, "copied.jpg")
+    assert files(house) == ["copied.jpg"]
+    assert (await house.ana.get("/photos")).json["total"] == 1
 
 
 async def test_many_different_photos_at_once_all_arrive(house: House) -> None:

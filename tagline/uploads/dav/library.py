@@ -19,7 +19,7 @@ from tagline.photos import importing
 from tagline.photos.importing import PASSING, Found, Outcome
 from tagline.photos.looking import Looking
 from tagline.photos.verifying import verified
-from tagline.storage.provider import Entry, Exists, Storage
+from tagline.storage.provider import Absent, Entry, Exists, Storage
 from tagline.uploads.dav import places
 from tagline.workers import WorkerFailed
 
@@ -28,6 +28,8 @@ P = ParamSpec("P")
 
 # Where goes what is no photo, or a further copy of one: hidden, so that no scan and no client meets it.
 TRASH = ".tagline-trash"
+# A folder that was made is shown, though what lies in it on the disk be all in the trash: by this property.
+MADE = {"namespace": "urn:tagline", "name": "made"}
 
 
 class Unsure(Exception):
@@ -108,6 +110,15 @@ class Library:
         """Move a file, or a folder with a slash at its end, into the hidden folder, below the time `stamp`."""
         await self.make_folders(f"{TRASH}/{stamp}/{places.above(key.rstrip('/'))}".rstrip("/"))
         await self.storage.move(key, f"{TRASH}/{stamp}/{key}")
+
+    async def prune(self, key: str) -> None:
+        """Remove a folder, and those above it, that the last photo in the trash has left: nobody has seen them."""
+        while key and not await self.db.value("dav.property", path=key, **MADE):
+            try:
+                await self.storage.remove_folder(f"{key}/")
+            except (Absent, Exists):
+                return
+            key = places.above(key)
 
     async def make_folders(self, key: str) -> None:
         """Make a folder and those above it that are missing."""

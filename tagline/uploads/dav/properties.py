@@ -16,8 +16,9 @@ from tagline.db import Database, Row, Tx
 from tagline.errors import BadRequest, DiskFull
 from tagline.storage.provider import Storage
 from tagline.uploads.dav import places, xml
+from tagline.uploads.dav.library import MADE
 from tagline.uploads.dav.locks import Locks
-from tagline.uploads.dav.tree import MADE, Node
+from tagline.uploads.dav.tree import Node
 from tagline.uploads.dav.xml import DAV, Name
 
 # Of one file or folder.

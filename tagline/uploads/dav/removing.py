@@ -9,8 +9,8 @@ from tagline.db import Tx
 from tagline.photos import importing, lines
 from tagline.storage.provider import Absent, Entry, Exists, Folder
 from tagline.uploads.dav import places
-from tagline.uploads.dav.library import Library, stamp
-from tagline.uploads.dav.tree import MADE, Tree
+from tagline.uploads.dav.library import MADE, Library, stamp
+from tagline.uploads.dav.tree import Tree
 
 # Files that are removed side by side; their writes share commits.
 STEP = 20

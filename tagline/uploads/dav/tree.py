@@ -14,12 +14,11 @@ from tagline.storage.directories import directory
 from tagline.storage.ignoring import IGNORE_FILE, Ignored, read_patterns
 from tagline.storage.provider import Absent, Entry, Folder, Storage
 from tagline.uploads.dav import places
+from tagline.uploads.dav.library import MADE
 from tagline.uploads.dav.scratch import Kept, Scratch
 
 # So many are made at once, then others have their turn.
 STEP = 200
-# A folder that was made, though what lies in it on the disk is all in the trash, is marked by this property.
-MADE = {"namespace": "urn:tagline", "name": "made"}
 
 
 class Node(msgspec.Struct, frozen=True, gc=False):

@@ -16,7 +16,7 @@ from tagline.api import Identity
 from tagline.changes import record
 from tagline.db import Row, Tx
 from tagline.photos import importing, lines
-from tagline.photos.importing import Found, Outcome
+from tagline.photos.importing import Found
 from tagline.storage.provider import Absent, Entry, OpenFile
 from tagline.uploads.dav import places
 from tagline.uploads.dav.library import Library, stamp, take_in
@@ -53,27 +53,27 @@ async def _add(library: Library, who: Identity, arrived: Arrived, key: str) -> E
     entry = await library.storage.adopt(arrived.path, key)
     found = Found(entry, answer, sha256=arrived.sha256, actor=who.actor)
     try:
-        outcome = await library.write(take_in, [found])
+        await library.write(take_in, [found])
     except BaseException:
         await asyncio.shield(library.storage.give_back(arrived.path, key))
         raise
-    await _revive(library, who, outcome)
+    await _revive(library, who, [key])
     return entry
 
 
-async def _revive(library: Library, who: Identity, outcome: Outcome) -> None:
-    """Content that is in the trash was put again: the photo comes out of it, at its new path alone."""
-    key = outcome.found.entry.key
-    photo = await library.db.row("dav.photo_at", path=key)
+async def _revive(library: Library, who: Identity, keys: list[str]) -> None:
+    """Content that is in the trash was put again: its photo comes out of it, and is at these keys alone."""
+    photo = await library.db.row("dav.photo_at", path=keys[0])
     if photo is None or photo["trashed_at"] is None:
         return
     when = stamp()
     for row in await library.db.rows("photos.paths", photo_id=photo["id"]):
-        if row["path"] != key:
+        if row["path"] not in keys:
             await library.db.write(importing.lose_paths, [(row["path"], photo["id"])])
             # One that is gone need not go.
             with contextlib.suppress(Absent):
                 await library.put_away(row["path"], when)
+                await library.prune(places.above(row["path"]))
     await library.db.write(lines.set_trashed, who, photo["id"], False)
 
 
@@ -107,38 +107,48 @@ async def _replace(library: Library, who: Identity, arrived: Arrived, there: Ent
                 raise Absent(aside)
             new = Found(entry, answer, sha256=arrived.sha256, actor=who.actor)
             old = msgspec.structs.replace((await library.looking.headers([kept]))[0], actor=who.actor)
-            is_kept = await library.write(_exchange, [new, old], who, photo_id, began)
+            copies = await library.write(_exchange, [new, old], who, photo_id, began)
         except BaseException:
             await asyncio.shield(storage.give_back(arrived.path, key))
             raise
     except BaseException:
         await asyncio.shield(storage.move(aside, key))
         raise
-    if not is_kept:
+    if copies is not None:
         await library.put_away(aside, stamp())
+        if copies:
+            await _revive(library, who, copies)
     return entry
 
 
-def _exchange(tx: Tx, found: list[Found], who: Identity, photo_id: str, began: int) -> bool:
-    """The photo has the new file; a photo in the trash has the old one. False if that is a photo's file anyway."""
+def _exchange(tx: Tx, found: list[Found], who: Identity, photo_id: str, began: int) -> list[str] | None:
+    """The photo has the new file; a photo in the trash has the old one.
+
+    Where the old content is somewhere else as well, its file need not be kept as a photo: then gives the paths that
+    were copies until now, and are a photo of their own from now on.
+    """
     new, old = found
     key, aside = new.entry.key, old.entry.key
     _take_back(tx, who, key, aside, photo_id, began)
+    copies = [row for row in tx.rows("photos.paths", photo_id=photo_id) if row["path"] not in (key, aside)]
     here = take_in(tx, [new])
     if here.photo_id != photo_id:
         # What came is no photo, or one that had lost its file: the photo that was here goes with its own.
         photo = tx.row("library.photo", id=photo_id)
         if photo is None or photo["object_key"] not in (key, aside):
             # It lives on in a copy.
-            return False
-        _follow(tx, who, old, photo_id)
-        return True
+            return []
+        _follow(tx, who, old.entry, photo_id)
+        lines.set_trashed(tx, who, photo_id, True)
+        return None
     kept = take_in(tx, [old])
-    if kept.photo_id is None or kept.fate == "duplicate":
+    if kept.photo_id is None or kept.fate == "duplicate" or copies:
+        for row in copies if kept.photo_id else []:
+            tx.run("library.put_file", photo_id=kept.photo_id, problem=None, detail=None, **dict(row))
         importing.lose_paths(tx, [(aside, kept.photo_id)])
-        return False
+        return [row["path"] for row in copies]
     lines.set_trashed(tx, who, kept.photo_id, True)
-    return True
+    return None
 
 
 def _take_back(tx: Tx, who: Identity, key: str, aside: str, photo_id: str, began: int) -> None:
@@ -155,14 +165,13 @@ def _take_back(tx: Tx, who: Identity, key: str, aside: str, photo_id: str, began
     )  # fmt: skip
 
 
-def _follow(tx: Tx, who: Identity, old: Found, photo_id: str) -> None:
-    entry = old.entry
+def _follow(tx: Tx, who: Identity, entry: Entry, photo_id: str) -> None:
+    """A photo that has lost its path is at another one."""
     tx.run(
         "library.put_file", path=entry.key, photo_id=photo_id, size=entry.size, mtime_ns=entry.mtime_ns,
         inode=entry.inode, problem=None, detail=None,
     )  # fmt: skip
     importing.set_path(tx, photo_id, entry.key, who.actor)
-    lines.set_trashed(tx, who, photo_id, True)
 
 
 async def copy_file(library: Library, who: Identity, opened: OpenFile, key: str, photo_id: str | None) -> None:
@@ -172,7 +181,8 @@ async def copy_file(library: Library, who: Identity, opened: OpenFile, key: str,
     [found] = await library.looking.headers([entry])
     same = frozenset([photo_id] if photo_id else [])
     found = msgspec.structs.replace(found, actor=who.actor, same=same)
-    await _revive(library, who, await library.write(take_in, [found]))
+    await library.write(take_in, [found])
+    await _revive(library, who, [key])
 
 
 async def _pieces(opened: OpenFile) -> AsyncIterator[bytes]:

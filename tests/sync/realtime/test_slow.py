@@ -162,7 +162,7 @@ async def test_who_asks_without_end_and_hears_nothing_is_cut_and_little_is_kept(
                         await ws.send_str(flood)
                         most = max(most, *(socket.queue.qsize() for socket in engine.sockets.values()), 0)
             assert most <= sockets.MOST_PACKETS
-            connection.transport.abort()
+            connection.close()
 
         async def gone() -> bool:
             return not engine.sockets and not loaded._clients and not loaded._websockets

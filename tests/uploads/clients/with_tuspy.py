@@ -17,21 +17,19 @@ from tusclient.storage.filestorage import FileStorage
 def send(endpoint: str, token: str, path: Path, options: dict[str, Any]) -> dict[str, Any]:
     """Send; tells where the upload is, at which offset it began and ended, or how it was refused."""
     client = TusClient(endpoint, headers={"Authorization": f"Bearer {token}"})
-    storage = FileStorage(options["store"]) if "store" in options else None
-    with path.open("rb") as file:
-        try:
-            uploader = client.uploader(
-                file_stream=file, chunk_size=options["chunk"], metadata=options.get("metadata", {}),
-                url=options.get("url"), store_url=storage is not None, url_storage=storage,
-                upload_checksum=options.get("checked", False),
-            )  # fmt: skip
-            began = uploader.offset
-            uploader.upload(stop_at=options.get("stop_at"))
-        except TusCommunicationError as refused:
-            return {"status": refused.status_code}
-        finally:
-            if storage:
-                storage.close()
+    storage: Any = FileStorage(options["store"]) if "store" in options else None  # type: ignore[no-untyped-call]
+    try:
+        uploader = client.uploader(
+            str(path), chunk_size=options["chunk"], metadata=options.get("metadata", {}), url=options.get("url"),
+            store_url=storage is not None, url_storage=storage, upload_checksum=options.get("checked", False),
+        )  # fmt: skip
+        began = uploader.offset
+        uploader.upload(stop_at=options.get("stop_at"))
+    except TusCommunicationError as refused:
+        return {"status": refused.status_code}
+    finally:
+        if storage:
+            storage.close()
     return {"url": uploader.url, "began": began, "ended": uploader.offset}
 
 

@@ -84,18 +84,23 @@ async def tree(dav: Client, path: str = "") -> dict[str, Content]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", [4, 5, 10, 26, 72, 117])
 async def test_whatever_is_done_the_tree_is_right_and_nothing_is_lost(house: House, seed: int) -> None:
     dice = random.Random(seed)
     dav, plain = await share(house), Plain()
     came: set[bytes] = set()
     done = []
-    for _ in range(60):
+    for _ in range(120):
         method = dice.choice(["PUT", "PUT", "PUT", "MKCOL", "MKCOL", "DELETE", "MOVE", "MOVE", "COPY"])
         path, target = dice.choice(PLACES), dice.choice(PLACES)
         if method == "PUT":
             content = dice.choice(CONTENTS)
-            status, expected = (await put(dav, path, content)).status, plain.put(path, content)
+            is_folder = path in plain.there and plain.there[path] is None
+            if dice.random() < 0.2 and not is_folder and (await put(dav, f"{path}.tmp", content)).status == 201:
+                status = (await move(dav, f"{path}.tmp", path)).status
+            else:
+                status = (await put(dav, path, content)).status
+            expected = plain.put(path, content)
             if status in (201, 204):
                 came.add(content)
         elif method == "MKCOL":
@@ -112,8 +117,9 @@ async def test_whatever_is_done_the_tree_is_right_and_nothing_is_lost(house: Hou
     assert (scan["missing"], scan["imported_count"], scan["moved"], scan["error_count"]) == (0, 0, 0, 0), (scan, done)
     assert await tree(dav) == plain.there, done
     # Every photo that is shown is one, and every content is somewhere on the disk, be it out of sight.
-    for path, content in plain.there.items():
+    for path, shown in plain.there.items():
         photo = await house.db.row("dav.photo_at", path=path)
-        assert (photo is not None) == (content is not None and content.startswith(b"\xff\xd8")), (path, done)
+        assert (photo is not None) == (shown or b"").startswith(b"\xff\xd8"), (path, done)
+    assert {photo["object_key"] for photo in await house.photos("limit=500")} <= set(plain.there), done
     on_disk = {path.read_bytes() for path in house.library.rglob("*") if path.is_file()}
     assert came <= on_disk, done

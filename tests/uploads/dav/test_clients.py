@@ -1,6 +1,5 @@
 """What real clients do, step by step: Finder, Windows, phone apps, cameras, and programs that save safely."""
 
-import asyncio
 import os
 import time
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 from tagline.uploads.dav.places import is_apart, is_temporary, media_type
 from tagline.uploads.dav.share import SHARE
 from tests.house import House, running
-from tests.uploads.dav.webdav import find, jpeg, left_behind, listed, lock, move, on_disk, put, share, token
+from tests.uploads.dav.webdav import find, jpeg, left_behind, listed, lock, move, on_disk, put, raw, share, token
 
 
 async def test_finder_copies_a_photo(house: House) -> None:
@@ -195,14 +194,10 @@ async def test_what_scans_are_told_to_leave_out_is_refused(house: House) -> None
 async def test_macos_sends_chunks_and_says_how_much_they_are(tmp_path: Path) -> None:
     async with running(tmp_path / "data", UPLOAD_MAX_MB="1") as house:
         dav = await share(house, "upload")
-        head = (
-            "PUT /dav/{} HTTP/1.1\r\nHost: x\r\nAuthorization: " + dav.headers["Authorization"] + "\r\n"
-            "Transfer-Encoding: Chunked\r\nX-Expected-Entity-Length: {}\r\nConnection: close\r\n\r\n"
-        )  # fmt: skip
-        for name, size, expected in (("a.jpg", len(jpeg(1)), b"201"), ("b.jpg", 2_000_000, b"413")):
-            reader, writer = await asyncio.open_connection("127.0.0.1", int(house.base.rpartition(":")[2]))
-            writer.write(head.format(name, size).encode())
-            writer.write(f"{len(jpeg(1)):x}\r\n".encode() + jpeg(1) + b"\r\n0\r\n\r\n")
-            assert (await reader.readline()).split()[1] == expected
-            writer.close()
+        body = f"{len(jpeg(1)):x}\r\n".encode() + jpeg(1) + b"\r\n0\r\n\r\n"
+        for name, size, expected in (("a.jpg", len(jpeg(1)), 201), ("b.jpg", 2_000_000, 413)):
+            headers = ("Transfer-Encoding: Chunked", f"X-Expected-Entity-Length: {size}")
+            assert (
+                await raw(house, "PUT", f"/dav/{name}", dav.headers["Authorization"], *headers, body=body) == expected
+            )
         assert on_disk(house) == ["a.jpg"]

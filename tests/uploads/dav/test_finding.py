@@ -1,5 +1,6 @@
 """PROPFIND and PROPPATCH, and reading: what the library shows, and what clients attach to it."""
 
+import asyncio
 from email.utils import parsedate_to_datetime
 
 import pytest
@@ -186,29 +187,27 @@ async def test_the_library_answers_with_and_without_its_last_slash(house: House)
 
 
 @pytest.mark.slow
-async def test_a_folder_of_ten_thousand_files_is_listed_while_others_are_answered(house: House) -> None:
-    import asyncio
-    import time
-
+async def test_a_folder_of_ten_thousand_files_is_sent_in_pieces_while_others_are_answered(house: House) -> None:
     folder = house.library / "many"
     folder.mkdir()
     for number in range(10_000):
         (folder / f"IMG_{number:05}.txt").touch()
     dav = await share(house)
-    longest, last = 0.0, time.monotonic()
-
-    async def beat() -> None:
-        nonlocal longest, last
-        while True:
-            await asyncio.sleep(0.001)
-            now = time.monotonic()
-            longest, last = max(longest, now - last), now
-
-    beating = asyncio.create_task(beat())
-    answer = await find(dav, "many/")
-    beating.cancel()
-    assert len(hrefs(answer)) == 10_001
-    assert longest < 1
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(house.base.rpartition(":")[2]))
+    authorization = f"Authorization: {dav.headers['Authorization']}"
+    writer.write(f"PROPFIND /dav/many/ HTTP/1.1\r\nHost: x\r\n{authorization}\r\nDepth: 1\r\n\r\n".encode())
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert b"207 Multi-Status" in head
+    assert b"chunked" in head
+    # Seven megabytes do not fit into what nobody reads yet: the answer is under way, and others have theirs.
+    assert (await house.ana.get("/photos")).status == 200
+    assert len(await listed(dav, "many/")) == 10_000
+    whole = b""
+    while not whole.endswith(b"\r\n0\r\n\r\n"):
+        whole += await reader.read(1 << 20)
+    # A few stand across the borders of chunks.
+    assert whole.count(b"</D:href>") > 9_900
+    writer.close()
 
 
 async def test_a_name_that_xml_cannot_have_spoils_no_list(house: House) -> None:

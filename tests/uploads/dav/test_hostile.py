@@ -1,6 +1,5 @@
 """Addresses and links that lead out of the library, and strangers: none of them gets anywhere."""
 
-import asyncio
 import os
 from pathlib import Path
 
@@ -13,17 +12,7 @@ from tagline.storage.paths import key_fault
 from tagline.uploads.dav import places
 from tagline.uploads.dav.routes import ALLOWED
 from tests.house import House
-from tests.uploads.dav.webdav import basic, find, jpeg, listed, lock, move, on_disk, put, share
-
-
-async def raw(house: House, method: str, target: str, authorization: str, *headers: str, body: bytes = b"") -> int:
-    """A request whose address nobody has tidied up; the status of its answer."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(house.base.rpartition(":")[2]))
-    lines = [f"{method} {target} HTTP/1.1", "Host: x", f"Authorization: {authorization}", "Connection: close", *headers]
-    writer.write("\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body)
-    status = int((await reader.readline()).split()[1])
-    writer.close()
-    return status
+from tests.uploads.dav.webdav import basic, find, jpeg, listed, lock, move, on_disk, put, raw, share
 
 
 @pytest.mark.parametrize(
