@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.benchmarks import (
-    events,
     figures,
     files,
     lists,
@@ -36,7 +35,6 @@ GROUPS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "known": sync.known,
     "feed": sync.feed,
     "realtime": sync.realtime,
-    "events": events.run,
 }
 
 
