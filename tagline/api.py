@@ -263,15 +263,7 @@ async def _body(request: web.Request, decode: Callable[[bytes], Any], optional: 
     content_type = request.content_type
     if content_type != "application/json" and not content_type.endswith("+json"):
         raise UnsupportedMedia("Send the body as JSON, with Content-Type: application/json.")
-    if (request.content_length or 0) > JSON_LIMIT:
-        raise TooLarge("The request's body is larger than 1 MiB.")
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            raw = await request.read()
-    except TimeoutError:
-        raise BadRequest("The body did not arrive in time; send it again.", code="body_too_slow") from None
-    except RequestPayloadError as error:
-        raise BadRequest("The body is not what its Content-Encoding or Transfer-Encoding says.") from error
+    raw = await whole_body(request)
     if optional and not raw.strip():
         return None
     try:
@@ -282,6 +274,19 @@ async def _body(request: web.Request, decode: Callable[[bytes], Any], optional: 
         raise BadRequest(f"The body is not valid JSON: {error}", code="malformed_json") from None
     except RecursionError:
         raise BadRequest("The body is nested too deeply.", code="malformed_json") from None
+
+
+async def whole_body(request: web.Request, most: int = JSON_LIMIT) -> bytes:
+    """A body of at most `most` bytes; raises TooLarge, and BadRequest for one that does not arrive as it should."""
+    if (request.content_length or 0) > most:
+        raise TooLarge(f"The request's body is larger than {most >> 10} KiB.")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise BadRequest("The body did not arrive in time; send it again.", code="body_too_slow") from None
+    except RequestPayloadError as error:
+        raise BadRequest("The body is not what its Content-Encoding or Transfer-Encoding says.") from error
 
 
 def _decode(raw: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:

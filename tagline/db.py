@@ -7,7 +7,6 @@ none half done, and writes that arrive together share one commit, which on an SD
 """
 
 import asyncio
-import errno
 import logging
 import sqlite3
 import time
@@ -25,7 +24,7 @@ import aiosqlite
 from aiohttp import web
 
 from tagline import times
-from tagline.errors import DiskFull, Unavailable
+from tagline.errors import FULL, DiskFull, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -250,7 +249,7 @@ def trouble(error: BaseException) -> BaseException:
     """What a fault of the database means to a client; other faults stay what they are."""
     name = getattr(error, "sqlite_errorname", "")
     if name in ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE") or (
-        isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        isinstance(error, OSError) and error.errno in FULL
     ):
         return DiskFull("The disk with Tagline's data is full, nothing was changed. Free some space and try again.")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):

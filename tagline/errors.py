@@ -3,9 +3,13 @@
 Domain code raises these and knows nothing of HTTP; `answers.py` turns them into responses.
 """
 
+import errno
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+
+# What a disk says that has no room left, for anything, for this user, or for a file that large.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Problem(Exception):

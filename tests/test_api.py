@@ -50,7 +50,11 @@ async def test_an_unknown_path_is_404_in_the_one_form(house: House) -> None:
 
 
 async def test_a_wrong_method_is_405_with_those_that_are_right(house: House) -> None:
-    for path, allowed in (("/api/photos", "GET,HEAD,POST"), ("/rescan", "POST"), (f"/photos/{NOBODY}", "DELETE,GET,HEAD")):
+    for path, allowed in (
+        ("/api/photos", "GET,HEAD,POST"),
+        ("/rescan", "POST"),
+        (f"/photos/{NOBODY}", "DELETE,GET,HEAD"),
+    ):
         answer = await house.ana.ask("PUT", path)
         check_problem(answer, 405, "method_not_allowed")
         assert answer.headers["Allow"] == allowed

@@ -21,8 +21,8 @@ STORAGE = "storage"
 MEDIA = "media"
 LAYERS = ["core", "accounts", "photos", "rest"]
 CORE = {
-    "__init__", "answers", "api", "changes", "conditions", "config", "cors", "db", "errors", "jobs", "limits", "logs",
-    "migrations", "ranges", "streaming", "times", "workers", STORAGE, MEDIA,
+    "__init__", "addresses", "answers", "api", "changes", "conditions", "config", "cors", "db", "errors", "jobs",
+    "limits", "logs", "migrations", "ranges", "streaming", "times", "workers", STORAGE, MEDIA,
 }  # fmt: skip
 
 

@@ -21,7 +21,9 @@ def test_the_readme_lists_every_setting_and_no_other() -> None:
     assert re.findall(r"^\| `(\w+)`", table, re.M) == [setting.name for setting in SETTINGS]
 
 
-@pytest.mark.parametrize("command", ["serve", "scan", "sync", "user password", "user list", "key add", "config", "openapi"])
+@pytest.mark.parametrize(
+    "command", ["serve", "scan", "sync", "user password", "user list", "key add", "config", "openapi"]
+)
 def test_the_readme_names_commands_that_there_are(command: str) -> None:
     assert f"tagline {command}" in README
     further = {"key add": ["name"], "sync": ["DIR", "--server", "http://localhost:8000"]}

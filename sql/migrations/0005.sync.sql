@@ -4,7 +4,6 @@
 create table uploads (
     id text primary key,
     user_id text not null references users (id) on delete cascade,
-    device text not null default '',
     size integer not null,
     -- Upload-Metadata as it was sent: HEAD gives it back.
     metadata text not null default '',
@@ -13,7 +12,6 @@ create table uploads (
     -- What it has become, and whether that was here before.
     photo_id text,
     duplicate integer not null default 0 check (duplicate in (0, 1)),
-    created_at integer not null,
     active_at integer not null
 ) strict;
 

@@ -42,11 +42,12 @@ select path, namespace, name, value
 from dav_properties
 where path = :path;
 
--- name: properties_in(below, beyond)
--- What clients have attached to things in a folder, at any depth. Range of the primary key.
-select path, namespace, name, value
+-- name: marked(path, below, beyond, namespace, name)$
+-- A folder that has a property, or one in it, at any depth. By the primary key, and a range of it.
+select path
 from dav_properties
-where path >= :below and path < :beyond;
+where (path = :path or (path >= :below and path < :beyond)) and namespace = :namespace and name = :name
+limit 1;
 
 -- name: room_for_properties(path)^
 -- How much is attached to one thing. By the primary key.
@@ -82,12 +83,6 @@ where path = :path or (path >= :below and path < :beyond);
 insert into dav_properties (path, namespace, name, value)
 select :target, namespace, name, value
 from dav_properties
-where path = :path;
-
--- name: file(path)^
--- All that is known of a path. By the primary key of files.
-select path, photo_id, size, mtime_ns, inode, problem, detail
-from files
 where path = :path;
 
 -- name: made_of(path, since)^

@@ -19,7 +19,7 @@ set photo_id = excluded.photo_id, size = excluded.size, mtime_ns = excluded.mtim
 
 -- name: file(path)^
 -- What was known of a path. By the primary key.
-select path, photo_id, size, mtime_ns, inode, problem
+select path, photo_id, size, mtime_ns, inode, problem, detail
 from files
 where path = :path;
 

@@ -50,14 +50,14 @@ from photos
 where sha256 is null and unread = 1 and missing_at is null and (:size is null or size = :size)
 limit :take;
 
--- name: add(id, user_id, device, size, metadata, at)!
+-- name: add(id, user_id, size, metadata, at)!
 -- An upload begins.
-insert into uploads (id, user_id, device, size, metadata, created_at, active_at)
-values (:id, :user_id, :device, :size, :metadata, :at, :at);
+insert into uploads (id, user_id, size, metadata, active_at)
+values (:id, :user_id, :size, :metadata, :at);
 
 -- name: upload(id)^
 -- One upload. By the primary key.
-select id, user_id, device, size, metadata, unchecked_from, photo_id, duplicate, active_at
+select id, user_id, size, metadata, unchecked_from, photo_id, duplicate, active_at
 from uploads
 where id = :id;
 

@@ -59,7 +59,7 @@ class Credentials:
         identity = await self.identify(token) if token else None
         if identity is None:
             request[LEFT] = self.anonymous.take(request.remote or "")
-            detail = "Invalid or expired token" if token else "Sign in first: POST /login, or send an API key"
+            detail = "Invalid or expired token" if token else _how_to_sign_in(request)
             raise Unauthenticated(detail, headers={"WWW-Authenticate": 'Bearer realm="tagline"'})
         if from_cookie:
             check_same_origin(request)
@@ -166,6 +166,12 @@ def credentials_of(request: web.Request) -> tuple[str | None, bool]:
     if key:
         return key, False
     return request.cookies.get(ACCESS_COOKIE), True
+
+
+def _how_to_sign_in(request: web.Request) -> str:
+    if f"{request.path}/".startswith(BASIC_BELOW):
+        return "The password is an API key, not the household's password: tagline key add NAME --scope upload"
+    return "Sign in first: POST /login, or send an API key"
 
 
 def _password_of(sent: str) -> str | None:

@@ -15,6 +15,7 @@ from tagline.accounts.credentials import (
 )
 from tagline.accounts.firstrun import FIRST_RUN, FirstRun
 from tagline.accounts.pairing import PAIRINGS, Pairings
+from tagline.addresses import for_others
 from tagline.api import LEFT, RESOLVER, Example, Identity, Json, Moment, Role, Scope, Uuid, api, identity, mount
 from tagline.changes import HUB
 from tagline.config import CONFIG
@@ -170,7 +171,8 @@ async def offer_pairing(request: web.Request) -> Json[Pairing]:
     An older code of the account ends. An API key needs the scope `admin` for it.
     """
     offer = request.app[PAIRINGS].offer(_person(request))
-    link = f"{request.scheme}://{request.host}/pair#{offer.code}"
+    host = for_others(request.host, request.app[CONFIG].host)
+    link = f"{request.scheme}://{host}/pair#{offer.code}"
     qr = await asyncio.to_thread(pairing.qr_code, link)
     shown = Pairing(offer.code, link, qr, times.to_text(offer.ends))
     return Json(msgspec.json.encode(shown), {"Cache-Control": "no-store"})

@@ -2,7 +2,6 @@
 
 import asyncio
 import fcntl
-import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
@@ -118,8 +117,8 @@ async def _granted(server: Server, path: str, asked: dict[str, Any]) -> Granted:
 
 def _keep(path: Path, tokens: Tokens) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    kept = {"access_token": tokens.access_token, "refresh_token": tokens.refresh_token}
-    write_whole(path, json.dumps(kept), flush=True)
+    kept = Tokens(tokens.access_token, tokens.refresh_token)
+    write_whole(path, msgspec.json.encode(kept).decode(), flush=True)
 
 
 @contextmanager

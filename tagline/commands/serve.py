@@ -6,16 +6,16 @@ import gc
 import logging
 import os
 import signal
-import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from fcntl import LOCK_EX, LOCK_NB, flock
 
 from aiohttp import web
 
 from tagline import __version__, logs
 from tagline.accounts.firstrun import FIRST_RUN
+from tagline.addresses import own_address
 from tagline.app import create_app
 from tagline.config import Config
 from tagline.connections import Doorkeeper
@@ -141,7 +141,7 @@ def _told_to_stop() -> asyncio.Event:
 
 def _greet(config: Config, port: int, setup_token: str | None) -> None:
     """Tell whoever started the service where it is, and at the first run how to set it up."""
-    address = f"http://{_own_address(config.host)}:{port}"
+    address = f"http://{own_address(config.host)}:{port}"
     library = config.storage_path if config.storage_backend == "local" else "photos in memory"
     lines = [f"Tagline {__version__} serves {library}", f"Open {address}"]
     if setup_token:
@@ -155,14 +155,3 @@ def _greet(config: Config, port: int, setup_token: str | None) -> None:
         sys.stdout.flush()
         return
     print("\n".join(lines), flush=True)
-
-
-def _own_address(host: str) -> str:
-    """The address at which others in the house find this machine."""
-    if host not in ("0.0.0.0", "::", ""):
-        return f"[{host}]" if ":" in host else host
-    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        # Sends nothing: it only asks which of our addresses would be used.
-        probe.connect(("192.0.2.1", 9))
-        return str(probe.getsockname()[0])
-    return socket.gethostname()

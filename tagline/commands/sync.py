@@ -36,7 +36,7 @@ MOST_OTHERS = 5
 
 NO_CREDENTIALS = """\
 The server does not know this computer yet. Do one of these:
-  --pair CODE      with the code or the link that "Add a device" shows on a device that is signed in; once
+  --pair CODE      with a code, or its link, that somebody who is signed in has asked for (POST /api/auth/pair); once
   --key-file FILE  with a file that holds an API key of scope `upload`: tagline key add NAME --scope upload
   SYNC_KEY=…       the same key in the environment"""
 

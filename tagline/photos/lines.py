@@ -125,13 +125,13 @@ def based_on(edit: LineEdit, if_match: str | None) -> Based:
     """What an edit names as its base; raises Invalid for a time that is none."""
     nested = edit.metadata if edit.metadata is not UNSET else BasedChanges()
     version = nested.version if edit.version is UNSET else edit.version
-    text = nested.last_modified if edit.last_modified is UNSET else edit.last_modified
     last_modified = None
-    if text is not UNSET:
-        try:
-            last_modified = times.from_text(text)[0]
-        except (ValueError, OverflowError) as error:
-            raise Invalid("last_modified", str(error)) from None
+    for text in (nested.last_modified, edit.last_modified):
+        if text is not UNSET:
+            try:
+                last_modified = times.from_text(text)[0]
+            except (ValueError, OverflowError) as error:
+                raise Invalid("last_modified", str(error)) from None
     return Based(matching(if_match).tags, None if version is UNSET else version, last_modified)
 
 
@@ -149,9 +149,11 @@ def edit(tx: Tx, who: Identity, photo_id: str, edit: LineEdit, based: Based) -> 
     Raises NotFound; Conflict or, where If-Match was used, PreconditionFailed with the photo as it is under `current`.
     """
     current = _editable(tx, photo_id)
+    edits = [edit.metadata if edit.metadata is not UNSET else Changes(), edit]
+    for one in edits:
+        _wanted(one)  # a precondition counts for requests that would succeed without it (RFC 9110 §13.2.1)
     check(based, current)
-    nested = edit.metadata if edit.metadata is not UNSET else Changes()
-    return apply(tx, who, current, [nested, edit], "edit") or _row(tx, photo_id)
+    return apply(tx, who, current, edits, "edit") or _row(tx, photo_id)
 
 
 def _editable(tx: Tx, photo_id: str) -> Row:

@@ -11,8 +11,8 @@ from typing import Any
 from aiohttp import web
 
 from tagline.db import Row
-from tagline.errors import Gone
-from tagline.photos.importing import Found
+from tagline.errors import Gone, Unavailable
+from tagline.photos.importing import PASSING, Found
 from tagline.storage.provider import Absent, Entry, Storage
 from tagline.workers import WorkerFailed, Workers
 
@@ -51,10 +51,18 @@ class Looking:
         return answers
 
     async def arrived(self, path: Path, name: str) -> dict[str, Any]:
-        """What the headers say of a local file that is still outside of the library, and is to be called `name`."""
-        answer = await self._workers.run("headers", urgent=True, files=[(os.fsencode(path), 0, name)])
-        [headers] = answer["files"]
-        return dict(headers)
+        """What the headers say of a local file that is still outside of the library, and is to be called `name`.
+
+        Raises Unavailable for a fault of the moment.
+        """
+        headers: dict[str, Any]
+        try:
+            [headers] = (await self._workers.run("headers", urgent=True, files=[(os.fsencode(path), 0, name)]))["files"]
+        except WorkerFailed as failure:
+            headers = {"error": failure.code, "detail": failure.detail}
+        if headers.get("error") in PASSING:
+            raise Unavailable("The file cannot be looked into now. Try again.", code=headers["error"], retry_after=2)
+        return headers
 
     async def sha256(self, entry: Entry) -> str | None:
         """The hash of a file; None if it is not the file of `entry` any more, or cannot be read."""

@@ -51,6 +51,12 @@ def make_directories(root: Path, parts: list[str]) -> int:
     return descriptor
 
 
+def sync_folder(folder: Path) -> None:
+    """`sync_directory` of a folder that nobody has open."""
+    with directory(folder, "") as descriptor:
+        sync_directory(descriptor)
+
+
 def sync_directory(descriptor: int) -> None:
     """Make names in a directory survive a power cut, where the file system can."""
     try:

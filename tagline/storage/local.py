@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -24,15 +24,14 @@ from tagline.storage.directories import parent, sync_directory
 from tagline.storage.entries import Absent, Away, Entry, Exists, Folder, Unreadable
 from tagline.storage.opened import AWAY, OpenFile
 from tagline.storage.paths import check_folder, check_key
+from tagline.storage.threads import in_thread
 from tagline.storage.walking import is_inside, look_into, root_identity, walk_directory
 from tagline.storage.writing import Writing
 
 T = TypeVar("T")
-W = TypeVar("W", bound=Writing)
 
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Threads of its own: a disk that hangs must not take those of DNS and the rest of the house with it.
 _THREADS = 8
 
@@ -78,7 +77,7 @@ class LocalStorage:
 
     async def open(self, key: str, *, prefetch: int = 0) -> OpenFile:
         check_key(key)
-        opened = await self._read(key, partial(self._open, key, prefetch), _let_go)
+        opened = await self._read(key, partial(self._open, key, prefetch), _close)
         if delay := opened.freshness():
             try:
                 await asyncio.sleep(delay)
@@ -90,7 +89,7 @@ class LocalStorage:
 
     async def store(self, key: str, chunks: AsyncIterator[bytes], *, overwrite: bool = False) -> Entry:
         check_key(key)
-        writing = await self._change(key, partial(Writing, self._root, key), _abandon)
+        writing = await self._change(key, partial(Writing, self._root, key), Writing.abandon)
         try:
             async for chunk in chunks:
                 await self._write(key, partial(writing.write, chunk))
@@ -170,24 +169,16 @@ class LocalStorage:
     def path(self, key: str) -> Path | None:
         return self._root / check_key(key)
 
-    async def _run(self, work: Callable[[], T], let_go: Callable[[Future[T]], None] | None = None) -> T:
-        """Do `work` in a thread. Raises `Away` for what only a failing disk says.
-
-        `let_go` gets the result if the caller is cancelled before it is there.
-        """
-        doing = self._threads.submit(work)
+    async def _run(self, work: Callable[[], T], let_go: Callable[[T], object] | None = None) -> T:
+        """`in_thread`, with threads of our own. Raises `Away` for what only a failing disk says."""
         try:
-            return await asyncio.wrap_future(doing)
-        except asyncio.CancelledError:
-            if let_go:
-                doing.add_done_callback(let_go)
-            raise
+            return await in_thread(self._threads, work, let_go)
         except OSError as error:
             if error.errno in AWAY:
                 raise Away from error
             raise
 
-    async def _read(self, key: str, work: Callable[[], T], let_go: Callable[[Future[T]], None] | None = None) -> T:
+    async def _read(self, key: str, work: Callable[[], T], let_go: Callable[[T], object] | None = None) -> T:
         """`_run`, with the errors of reading a file told in our own words."""
         try:
             return await self._run(work, let_go)
@@ -198,7 +189,7 @@ class LocalStorage:
                 raise (Absent(key) if await self.present() else Away()) from error
             raise
 
-    async def _change(self, key: str, work: Callable[[], T], let_go: Callable[[Future[T]], None] | None = None) -> T:
+    async def _change(self, key: str, work: Callable[[], T], let_go: Callable[[T], object] | None = None) -> T:
         """`_write`, unless the library is away: what lies in a bare mount point is none of its files."""
         if not await self.present():
             raise Away
@@ -209,14 +200,14 @@ class LocalStorage:
                 raise Away from None
             raise
 
-    async def _write(self, key: str, work: Callable[[], T], let_go: Callable[[Future[T]], None] | None = None) -> T:
+    async def _write(self, key: str, work: Callable[[], T], let_go: Callable[[T], object] | None = None) -> T:
         """`_run`, with the errors of changing a directory told in our own words."""
         try:
             return await self._run(work, let_go)
         except FileNotFoundError as error:
             raise (Absent(key) if await self.present() else Away()) from error
         except OSError as error:
-            if error.errno in _FULL:
+            if error.errno in errors.FULL:
                 raise errors.DiskFull("There is no room left on the disk of the photo library") from error
             if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
                 detail = f"The photo library cannot be written to: {error.strerror}"
@@ -315,13 +306,5 @@ def _is_filled(root: Path) -> bool:
         return any(entry.name != placing.INCOMING for entry in entries)
 
 
-def _let_go(opening: Future[OpenFile]) -> None:
-    """Close what was opened for somebody who has gone away meanwhile. In the thread that opened it."""
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().file.close()
-
-
-def _abandon(beginning: Future[W]) -> None:
-    """Likewise for a file that was to be written."""
-    if not beginning.cancelled() and beginning.exception() is None:
-        beginning.result().abandon()
+def _close(opened: OpenFile) -> None:
+    opened.file.close()

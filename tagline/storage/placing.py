@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tagline import errors
-from tagline.storage.directories import directory, parent, sync_directory
+from tagline.storage.directories import directory, parent, sync_directory, sync_folder
 from tagline.storage.entries import Absent, Entry
 from tagline.storage.writing import Writing, claim
 
@@ -118,6 +118,5 @@ def give_back(root: Path, source: Path, key: str) -> None:
             os.unlink(name, dir_fd=above)
         else:
             os.rename(name, source, src_dir_fd=above)
-            with directory(source.parent, "") as beside:
-                sync_directory(beside)
+            sync_folder(source.parent)
         sync_directory(above)

@@ -86,7 +86,7 @@ async def list_changes(request: web.Request, query: FeedQuery) -> Json[FeedPage]
 
 async def _changes(feed: Feed, query: FeedQuery) -> Page:
     """A page, or the first that is not empty within the time that the client waits."""
-    cursor = await feed.resume(query.cursor) if query.cursor is not None else await feed.begin()
+    cursor = await feed.resume(query.cursor) if query.cursor else await feed.begin()
     page = await feed.page(cursor, query.limit)
     clock = asyncio.get_running_loop()
     until = clock.time() + query.wait

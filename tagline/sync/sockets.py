@@ -20,8 +20,8 @@ from engineio.exceptions import EngineIOError
 
 from tagline.accounts.credentials import CREDENTIALS
 from tagline.answers import REQUEST_ID
-from tagline.api import BODY_SECONDS, Identity
-from tagline.errors import BadRequest, Problem, TooLarge, Unavailable
+from tagline.api import Identity, whole_body
+from tagline.errors import BadRequest, Problem, Unavailable
 from tagline.sync.events import EVENTS, Event, Listener
 from tagline.sync.lasting import (
     HEARTBEAT_SECONDS,
@@ -327,13 +327,7 @@ async def _translated(request: web.Request) -> dict[str, Any]:
     """A request as the library wants it, its body having arrived."""
     environ: dict[str, Any] = driver.translate_request(request)
     if request.method == "POST":
-        if (request.content_length or 0) > MOST_MESSAGE:
-            raise TooLarge(f"A message may have {MOST_MESSAGE // 1024} KiB.")
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                body = await request.read()
-        except TimeoutError:
-            raise BadRequest("The body did not arrive in time; send it again.", code="body_too_slow") from None
+        body = await whole_body(request, MOST_MESSAGE)
         environ |= {"wsgi.input": _Body(body), "CONTENT_LENGTH": str(len(body))}
     return environ
 

@@ -82,7 +82,9 @@ async def _known(request: web.Request) -> Identity | None:
     """Who is asking, if the request says so; raises Unauthenticated, or Denied for a cookie that another site sent."""
     token, from_cookie = credentials_of(request)
     if from_cookie and token and not is_same_origin(request):
-        if request.headers.get("Origin", "").rstrip("/") not in request.app[CONFIG].cors_allowed_origins:
+        # Browsers always say the page's origin here; programs say none, and may have kept the cookie of their sign-in.
+        origin = request.headers.get("Origin")
+        if origin is not None and origin.rstrip("/") not in request.app[CONFIG].cors_allowed_origins:
             raise Denied("A cookie alone cannot open this, since another site's page might have.", code="cross_site")
         token = None
     credentials = request.app[CREDENTIALS]

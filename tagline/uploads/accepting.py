@@ -20,13 +20,13 @@ from tagline.errors import Denied, Gone, NotFound, Unavailable, UnsupportedMedia
 from tagline.jobs import Jobs, add
 from tagline.photos import importing, lines
 from tagline.photos.digest import Digester
-from tagline.photos.importing import PASSING, Found, Outcome, home
+from tagline.photos.importing import Found, Outcome, home
 from tagline.photos.looking import Looking
 from tagline.photos.verifying import verified
 from tagline.storage.provider import Entry, Exists, Storage
+from tagline.uploads.ignored import is_ignored
 from tagline.uploads.parts import Arrived
 from tagline.uploads.placing import folder_by_time, folder_for, name_for, numbered
-from tagline.workers import WorkerFailed
 
 # What a client knows of the time is better than a date in a name or the time of the copy, and worse than the camera's.
 WEAK_TIMES = ("name", "mtime", None)
@@ -72,7 +72,8 @@ class Accepting:
         if not self._storage.writable:
             raise Denied(
                 "The library is read-only, so that nothing can be added to it. Give Tagline's user the right to write "
-                "into the folder of photos, or set another PHOTO_STORAGE_PATH.",
+                "into the folder of photos (for a systemd service also by ReadWritePaths=), or set another "
+                "PHOTO_STORAGE_PATH.",
                 code="read_only_library",
             )
 
@@ -102,7 +103,8 @@ class Accepting:
     async def accept(self, who: Identity, arrived: Arrived, wanted: Wanted, also: Also | None = None) -> Accepted:
         """Make a photo of a file. The file itself is still there afterwards, or not: the caller drops it.
 
-        Raises UnsupportedMedia for what is no photo, Gone for what was deleted for good, DiskFull, Unavailable.
+        Raises UnsupportedMedia for what is no photo or what scans leave out, Gone for what was deleted for good,
+        DiskFull, Unavailable.
         """
         self.check_writable()
         self._digester.rest()
@@ -120,8 +122,14 @@ class Accepting:
         found = await verified(self._storage, self._looking, found, candidates)
         if known := await self._unhashed_until_now(who, found, candidates, wanted):
             return known
+        folder, name = await self._goal(answer, wanted)
+        if await is_ignored(self._storage, folder + name):
+            raise UnsupportedMedia(
+                "A .taglineignore of the library leaves files like this one out: the next scan would not find it.",
+                code="left_out",
+            )
         await asyncio.shield(arrived.flushed)
-        entry = await self._place(arrived, answer, wanted)
+        entry = await self._place(arrived, folder, name)
         try:
             accepted = await self._write(who, msgspec.structs.replace(found, entry=entry), wanted, also)
         except BaseException:
@@ -148,15 +156,10 @@ class Accepting:
         if wanted.taken_at:
             at_ns = wanted.taken_at[0] * 1000
             await asyncio.to_thread(os.utime, arrived.path, ns=(at_ns, at_ns))
-        try:
-            answer = await self._looking.arrived(arrived.path, name_for(wanted.filename, ""))
-        except WorkerFailed as failure:
-            answer = {"error": failure.code, "detail": failure.detail}
+        answer = await self._looking.arrived(arrived.path, name_for(wanted.filename, ""))
         if answer.get("skipped"):
             raise UnsupportedMedia("This is no image or video that Tagline knows, whatever its name says.")
         if code := answer.get("error"):
-            if code in PASSING:
-                raise Unavailable("The file cannot be looked into now. Try again.", code=code, retry_after=2)
             raise UnsupportedMedia(answer.get("detail") or "The file cannot be read as a photo.", code=code)
         metadata = answer["metadata"]
         if wanted.taken_at and metadata.get("taken_at_source") in WEAK_TIMES:
@@ -164,13 +167,16 @@ class Accepting:
             metadata |= {"taken_at": at, "taken_offset": offset, "taken_at_source": "upload"}
         return answer
 
-    async def _place(self, arrived: Arrived, answer: dict[str, Any], wanted: Wanted) -> Entry:
+    async def _goal(self, answer: dict[str, Any], wanted: Wanted) -> tuple[str, str]:
+        """The folder that a file belongs in, and its name there as long as that is free."""
         metadata = answer["metadata"]
         if wanted.album:
             folder = await self.folder(wanted.album)
         else:
             folder = folder_by_time(metadata["taken_at"], metadata.get("taken_offset"))
-        name = name_for(wanted.filename, answer["extension"])
+        return folder, name_for(wanted.filename, answer["extension"])
+
+    async def _place(self, arrived: Arrived, folder: str, name: str) -> Entry:
         number = 0
         while True:
             key = folder + numbered(name, number)

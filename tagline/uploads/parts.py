@@ -4,24 +4,28 @@ How much of a part is there is its file's size; nothing else keeps count. What w
 """
 
 import asyncio
-import errno
+import hashlib
 import os
 import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from aiohttp import StreamReader, web
 
-from tagline.errors import BadRequest, DiskFull, TooLarge
-from tagline.storage.provider import Storage
+from tagline.errors import FULL, BadRequest, DiskFull, TooLarge
+from tagline.storage.directories import sync_folder
+from tagline.storage.provider import Away, Storage
+from tagline.storage.threads import in_thread
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 T = TypeVar("T")
 
@@ -35,7 +39,9 @@ LEAST_BYTES = 4096
 # Hashes of parts between two of their requests; each is 200 bytes.
 MOST_HASHES = 256
 _THREADS = 4
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+# Something that is to see every piece as well, such as the `update` of a further hash.
+Also = Callable[[bytes], object] | None
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -64,12 +70,11 @@ class Part:
         self._lock = threading.Lock()
         # Hashed as it arrives. Where that does not cover the file (the service was restarted, a disk was full), the
         # file is read again at its end.
-        self._hashed, self._hash = incoming.hashes.pop(path.name, (0, None))
-        if self._hash is None or self._hashed != size:
-            self._hashed, self._hash = 0, sha256()
+        hashed, known = incoming.hashes.pop(path.name, (0, None))
+        self._hashed, self._hash = (hashed, known) if known and hashed == size else (0, hashlib.sha256())
 
-    async def take(self, body: AsyncIterable[bytes], most: int, also: Any = None) -> None:
-        """Add a body (`pieces` of a request's) to the part; `also` is a further hash to feed.
+    async def take(self, body: AsyncIterable[bytes], most: int, also: Also = None) -> None:
+        """Add a body (`pieces` of a request's) to the part; `also` is fed with it, in another thread.
 
         What arrived before a fault is kept. Raises TooLarge for more than `most` bytes, BadRequest for a body that
         broke off or dallies, DiskFull.
@@ -104,11 +109,11 @@ class Part:
             if pieces:
                 await asyncio.shield(self._write(pieces, waiting, also))
 
-    def _write(self, pieces: list[bytes], length: int, also: Any) -> asyncio.Future[None]:
+    def _write(self, pieces: list[bytes], length: int, also: Also) -> asyncio.Future[None]:
         self.size += length
         return asyncio.ensure_future(self._incoming.run(partial(self._write_now, pieces, also)))
 
-    def _write_now(self, pieces: list[bytes], also: Any) -> None:
+    def _write_now(self, pieces: list[bytes], also: Also) -> None:
         with self._lock:
             if self._descriptor is None:
                 return
@@ -121,7 +126,7 @@ class Part:
                 self._hash.update(piece)
                 self._hashed += len(piece)
                 if also:
-                    also.update(piece)
+                    also(piece)
                 self._unflushed += len(piece)
             if self._unflushed >= UNFLUSHED:
                 os.fdatasync(self._descriptor)
@@ -137,15 +142,13 @@ class Part:
     async def finish(self) -> Arrived:
         """Begin to flush and close the whole file; its hash."""
         whole = self._hashed == self.size
-        flushed = asyncio.ensure_future(self._incoming.run(self._close))
-        # Who finds the content here already does not wait for it.
-        flushed.add_done_callback(lambda done: done.cancelled() or done.exception())
+        flushed = self._incoming.flushing(self._close)
         digest = self._hash.hexdigest() if whole else await self._incoming.run(partial(_sha256, self.path))
         return Arrived(self.path, self.size, digest, flushed)
 
     async def drop(self) -> None:
         """Close and delete."""
-        await self._incoming.run(self._drop)
+        await self._incoming.run(self.delete)
 
     def _close(self) -> int:
         with self._lock:
@@ -159,7 +162,13 @@ class Part:
                 self._let_go()
             return self.size
 
-    def _drop(self) -> None:
+    def abandon(self) -> None:
+        """Close at once; what is there stays. Blocks."""
+        with self._lock:
+            self._let_go()
+
+    def delete(self) -> None:
+        """Close and delete at once. Blocks."""
         with self._lock:
             self._let_go()
             self.path.unlink(missing_ok=True)
@@ -168,11 +177,6 @@ class Part:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-
-    def abandon(self) -> None:
-        """Close at once, for somebody who went away before the part was open. Blocks; what is there stays."""
-        with self._lock:
-            self._let_go()
 
 
 class Incoming:
@@ -185,13 +189,13 @@ class Incoming:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="uploads")
         # The folder, and what it was when it was made: its device and inode.
         self._made: tuple[Path, tuple[int, int]] | None = None
-        self.hashes: OrderedDict[str, tuple[int, Any]] = OrderedDict()
+        self.hashes: OrderedDict[str, tuple[int, _Hash]] = OrderedDict()
 
     async def folder(self, *, make: bool = True) -> Path:
         """Where parts lie; raises Unavailable while the library is away."""
         return await self._storage.incoming(make=make) or self._otherwise
 
-    async def _in_folder(self, work: Callable[[Path], T], let_go: Callable[[Future[T]], None] | None = None) -> T:
+    async def in_folder(self, work: Callable[[Path], T], let_go: Callable[[T], object] | None = None) -> T:
         """Do something with the folder: in one hop to a thread, unless another one is in its place by now."""
         if self._made:
             with suppress(_Exchanged):
@@ -210,7 +214,7 @@ class Incoming:
     async def open(self, name: str, expected: int = 0, *, kept: bool = True) -> Part:
         """The part of a name, to go on with it; with `kept`, its name survives a power cut."""
         opening = partial(self._open, name=name, expected=expected, kept=kept)
-        return await self._in_folder(opening, _abandon if kept else _abolish)
+        return await self.in_folder(opening, Part.abandon if kept else Part.delete)
 
     def _open(self, folder: Path, name: str, expected: int, kept: bool) -> Part:
         self._check_room(folder, expected)
@@ -224,14 +228,13 @@ class Incoming:
 
     async def arrived(self, path: Path) -> Arrived:
         """A file of the folder, or one beside it, that is whole already: hashed, and being flushed."""
-        flushed = asyncio.ensure_future(self.run(partial(_flushed_size, path)))
-        flushed.add_done_callback(lambda done: done.cancelled() or done.exception())
+        flushed = self.flushing(partial(_flushed_size, path))
         size, digest = await self.run(lambda: (path.stat().st_size, _sha256(path)))
         return Arrived(path, size, digest, flushed)
 
     async def check_room(self, expected: int) -> None:
         """Raises DiskFull where `expected` bytes would leave less free than the reserve."""
-        await self._in_folder(partial(self._check_room, expected=expected))
+        await self.in_folder(partial(self._check_room, expected=expected))
 
     def _check_room(self, folder: Path, expected: int) -> None:
         self.check_reserve(os.statvfs(folder), expected)
@@ -243,7 +246,7 @@ class Incoming:
 
     async def size(self, name: str) -> int:
         """How many bytes of a part are on disk."""
-        return await self._in_folder(lambda folder: _flushed_size(folder / name))
+        return await self.in_folder(lambda folder: _flushed_size(folder / name))
 
     async def cut(self, name: str, size: int) -> None:
         """Take away what came after the first `size` bytes of a part that nobody has open, for good."""
@@ -251,38 +254,37 @@ class Incoming:
         self.hashes.pop(name, None)
         await self.run(partial(_cut, folder / name, size))
 
-    async def drop(self, name: str) -> None:
-        """Delete a part, if there is one."""
-        self.hashes.pop(name, None)
-        await self._in_folder(lambda folder: (folder / name).unlink(missing_ok=True))
+    async def drop(self, *names: str) -> None:
+        """Delete parts, as far as there are any."""
+        for name in names:
+            self.hashes.pop(name, None)
+        await self.in_folder(partial(_delete, names=names))
 
     async def sweep(self, known: Iterable[str]) -> None:
         """At start: delete what was left by a service that was killed, but for the `known` names."""
         folder = await self.folder(make=False)
         await self.run(partial(_sweep, folder, set(known)))
 
-    def remember(self, name: str, size: int, hashed: Any) -> None:
+    def remember(self, name: str, size: int, hashed: "_Hash") -> None:
         """Keep the hash of a part's first `size` bytes until it goes on."""
         self.hashes[name] = size, hashed
         if len(self.hashes) > MOST_HASHES:
             self.hashes.popitem(last=False)
 
-    async def run(self, work: Callable[[], T], let_go: Callable[[Future[T]], None] | None = None) -> T:
-        """Do something in a thread; a full disk is DiskFull.
-
-        `let_go` gets the result if the caller is cancelled before it is there.
-        """
-        doing = self._threads.submit(work)
+    async def run(self, work: Callable[[], T], let_go: Callable[[T], object] | None = None) -> T:
+        """`in_thread`, with threads of our own; a full disk is DiskFull."""
         try:
-            return await asyncio.wrap_future(doing)
-        except asyncio.CancelledError:
-            if let_go:
-                doing.add_done_callback(let_go)
-            raise
+            return await in_thread(self._threads, work, let_go)
         except OSError as error:
-            if error.errno in _FULL:
+            if error.errno in FULL:
                 raise DiskFull("The disk is full; what has arrived is kept. Free some space and go on.") from error
             raise
+
+    def flushing(self, work: Callable[[], int]) -> asyncio.Future[int]:
+        """Begin to flush in a thread. Who finds the content here already never awaits it, and misses its fault."""
+        flushed = asyncio.ensure_future(self.run(work))
+        flushed.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return flushed
 
     def close(self) -> None:
         """Wait for what is being written."""
@@ -294,8 +296,12 @@ class _Exchanged(Exception):
 
 
 def _make(folder: Path) -> tuple[int, int]:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    seen = folder.stat()
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        seen = folder.stat()
+    except FileNotFoundError:
+        # Not made together with the library: that would be one in a bare mount point.
+        raise Away from None
     return seen.st_dev, seen.st_ino
 
 
@@ -332,6 +338,11 @@ def _flushed_size(path: Path) -> int:
         os.close(descriptor)
 
 
+def _delete(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+
+
 def _cut(path: Path, size: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -341,25 +352,9 @@ def _cut(path: Path, size: int) -> None:
         os.close(descriptor)
 
 
-def _abandon(opening: Future[Part]) -> None:
-    """Close what was opened for somebody who has gone away meanwhile. In the thread that opened it."""
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().abandon()
-
-
-def _abolish(opening: Future[Part]) -> None:
-    """Likewise for a part that nobody will come back to."""
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().abandon()
-        opening.result().path.unlink(missing_ok=True)
-
-
 def _sha256(path: Path) -> str:
-    digest = sha256()
     with path.open("rb", buffering=0) as file:
-        while chunk := file.read(1024 * 1024):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sweep(folder: Path, known: set[str]) -> None:
@@ -369,18 +364,6 @@ def _sweep(folder: Path, known: set[str]) -> None:
         for entry in entries:
             if entry.name not in known and entry.is_file(follow_symlinks=False):
                 os.unlink(entry.path)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut, where the file system can."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)
 
 
 INCOMING = web.AppKey("incoming", Incoming)

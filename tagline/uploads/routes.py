@@ -1,6 +1,5 @@
 """Routes of uploads: in one request, in parts by tus, and what is known already."""
 
-import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator
@@ -23,16 +22,17 @@ from tagline.storage.provider import STORAGE
 from tagline.uploads import known, tus
 from tagline.uploads.accepting import ACCEPTING, Accepting
 from tagline.uploads.dav import routes as dav
+from tagline.uploads.expecting import end_of_waiting, hold_back
+from tagline.uploads.expiring import hourly
 from tagline.uploads.known import KnownAnswer, KnownQuestion
 from tagline.uploads.parts import INCOMING, Incoming
-from tagline.uploads.sending import GATE, Gate, SendQuery, end_of_waiting, hold_back, receive
+from tagline.uploads.sending import GATE, Gate, SendQuery, receive
 from tagline.uploads.tus import Tus, Upload
 
 # Beside the library's routes, at the root as well.
 photo_routes = web.RouteTableDef()
 routes = web.RouteTableDef()
 
-EXPIRE_EVERY = 3600
 _BINARY: dict[str, Any] = {"type": "string", "contentMediaType": "application/octet-stream"}
 _FORM: dict[str, Any] = {
     "type": "object", "required": ["file"],
@@ -261,20 +261,9 @@ async def _uploads(app: web.Application) -> AsyncIterator[None]:
         # A library that goes away right now has its parts swept at the next start.
         with contextlib.suppress(Unavailable):
             await incoming.sweep(row["id"] for row in await db.rows("uploads.open"))
-    expiring = asyncio.create_task(_expire(app[TUS]))
-    yield
-    expiring.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await expiring
+    async with hourly(lambda: app[TUS].expire(times.now())):
+        yield
     incoming.close()
-
-
-async def _expire(uploads: Tus) -> None:
-    while True:
-        with contextlib.suppress(Problem):
-            # The disk may be away; the next hour is early enough.
-            await uploads.expire(times.now())
-        await asyncio.sleep(EXPIRE_EVERY)
 
 
 def setup(app: web.Application) -> None:

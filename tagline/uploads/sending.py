@@ -2,15 +2,15 @@
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import re
 import warnings
+from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import msgspec
-from aiohttp import BodyPartReader, HttpVersion11, MultipartReader, web
+from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.multipart import content_disposition_filename, parse_content_disposition
 
@@ -19,10 +19,13 @@ from tagline.api import Identity
 from tagline.errors import BadRequest, Invalid, TooLarge, TooMany
 from tagline.photos.lines import FIRST_PHOTOGRAPH, LAST_PHOTOGRAPH
 from tagline.uploads.accepting import Accepted, Accepting, Wanted
+from tagline.uploads.expecting import proceed, waits
 from tagline.uploads.parts import Arrived, Incoming, Part, pieces
 
 # Bodies that arrive at once; each takes about a megabyte. Slow ones of many phones together stay below.
 MOST_AT_ONCE = 64
+# Of these, those of one device: it cannot keep the others out.
+MOST_EACH = 32
 LONGEST_FIELD = 4096
 # What stands in front of a form's file has so long to arrive, s.
 FIELDS_SECONDS = 30.0
@@ -85,6 +88,7 @@ class Gate:
         # Of one file, bytes.
         self.most = most
         self._arriving = 0
+        self._arriving_from: Counter[str | None] = Counter()
 
     def check_size(self, size: int | None) -> None:
         """Raises TooLarge for a file above UPLOAD_MAX_MB."""
@@ -92,17 +96,20 @@ class Gate:
             raise TooLarge(f"The file is larger than the {self.most >> 20} MB that are taken in (UPLOAD_MAX_MB).")
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        """While a body arrives; raises TooMany where as many do as there may."""
-        if self._arriving >= MOST_AT_ONCE:
+    async def open(self, who: Identity) -> AsyncIterator[None]:
+        """While a body arrives; raises TooMany where as many do as there may, of all or of a session or key."""
+        device = who.session_id or who.key_id
+        if self._arriving >= MOST_AT_ONCE or self._arriving_from[device] >= MOST_EACH:
             raise TooMany(
                 "Too many files arrive at once. Wait a moment, then go on.", retry_after=2, limit=MOST_AT_ONCE, reset=2
             )
         self._arriving += 1
+        self._arriving_from[device] += 1
         try:
             yield
         finally:
             self._arriving -= 1
+            self._arriving_from -= Counter([device])
 
 
 async def receive(gate: Gate, request: web.Request, who: Identity, query: SendQuery) -> Accepted:
@@ -112,7 +119,7 @@ async def receive(gate: Gate, request: web.Request, who: Identity, query: SendQu
     for field in ("filename", "sha256", "taken_at", "album", "again"):
         if value := getattr(query, field):
             said.take(field, str(value))
-    async with gate.open():
+    async with gate.open(who):
         if request.content_type == "multipart/form-data":
             # The form around a file is small; what is in front of it may be a few kilobytes.
             gate.check_size((request.content_length or LONGEST_FIELD) - LONGEST_FIELD)
@@ -131,12 +138,15 @@ async def receive(gate: Gate, request: web.Request, who: Identity, query: SendQu
 
 
 async def _form(gate: Gate, request: web.Request, who: Identity, said: Said) -> Accepted:
-    """A form: its fields come first, its file last; what comes behind the file is not waited for."""
+    """A form: one file, and fields in front of it or behind."""
     await proceed(request)
     try:
+        form = MultipartReader(request.headers, request.content)
         async with asyncio.timeout(FIELDS_SECONDS):
-            field = await _fields(MultipartReader(request.headers, request.content), said)
-        return await _file(gate, request, who, said, _pieces_of(field), request.content_length)
+            file = await _fields(form, said)
+        if file is None:
+            raise BadRequest("There is no file in this form: send it as the field `file`.", code="no_file")
+        return await _file(gate, request, who, said, _pieces_of(form, file, said), request.content_length)
     except TimeoutError:
         raise BadRequest("The form's fields did not arrive in time; send it again.", code="body_too_slow") from None
     except (ConnectionError, web.RequestPayloadError) as error:
@@ -147,8 +157,8 @@ async def _form(gate: Gate, request: web.Request, who: Identity, said: Said) -> 
         ) from error
 
 
-async def _fields(form: MultipartReader, said: Said) -> BodyPartReader:
-    """Take in the fields that stand in front of the file; gives the file's."""
+async def _fields(form: MultipartReader, said: Said) -> BodyPartReader | None:
+    """Take in the fields up to the next file; gives that one, None at the end of the form."""
     while (field := await form.next()) is not None:
         if not isinstance(field, BodyPartReader):
             raise BadRequest("The form has a form inside.", code="malformed_form")
@@ -160,7 +170,7 @@ async def _fields(form: MultipartReader, said: Said) -> BodyPartReader:
             said.sha256 = _sha256_of(digest) or said.sha256
             return field
         said.take(name or "", await _text(field))
-    raise BadRequest("There is no file in this form: send it as the field `file`.", code="no_file")
+    return None
 
 
 async def _text(field: BodyPartReader) -> str:
@@ -180,21 +190,23 @@ def _lenient() -> Iterator[None]:
         yield
 
 
-async def _pieces_of(field: BodyPartReader) -> AsyncIterator[bytes]:
-    """A field of a form as it arrives."""
-    while piece := await field.read_chunk(256 * 1024):
+async def _pieces_of(form: MultipartReader, file: BodyPartReader, said: Said) -> AsyncIterator[bytes]:
+    """The file of a form as it arrives; then the rest of the form, which may say more of it."""
+    while piece := await file.read_chunk(256 * 1024):
         yield bytes(piece)
-    if not field.at_eof():
+    if not file.at_eof():
         raise ValueError("the form ends within its file")
+    if await _fields(form, said):
+        raise BadRequest("There are several files in this form; send each in one of its own.", code="several_files")
 
 
 async def _file(
     gate: Gate, request: web.Request, who: Identity, said: Said, body: AsyncIterable[bytes], length: int | None
 ) -> Accepted:
-    accepting, wanted = gate.accepting, said.wanted
-    if wanted.album:
-        await accepting.folder(wanted.album)
-    if said.sha256 and _waits(request) and (here := await accepting.here(who, said.sha256, wanted)):
+    accepting = gate.accepting
+    if said.album:
+        await accepting.folder(said.album)
+    if said.sha256 and waits(request) and (here := await accepting.here(who, said.sha256, said.wanted)):
         # It has not been sent yet, and need not be.
         return here
     part = await gate.incoming.begin(length or 0)
@@ -205,7 +217,7 @@ async def _file(
             raise Invalid(
                 "sha256", f"is not that of what arrived ({arrived.sha256}); nothing was stored. Send it again."
             )
-        return await accepting.accept(who, arrived, wanted)
+        return await accepting.accept(who, arrived, said.wanted)
     finally:
         await asyncio.shield(part.drop())
 
@@ -223,7 +235,7 @@ def _sha256_of(header: str) -> str | None:
         if (found := _DIGEST.fullmatch(item)) and found[1] == "sha-256":
             try:
                 digest = base64.b64decode(found[2], validate=True)
-            except binascii.Error:
+            except ValueError:
                 digest = b""
             if len(digest) != hashlib.sha256().digest_size:
                 raise Invalid("Content-Digest", "has a sha-256 that is none")
@@ -231,42 +243,4 @@ def _sha256_of(header: str) -> str | None:
     return None
 
 
-def _waits(request: web.Request) -> bool:
-    """Whether the client waits to be told to send its body (RFC 9110 §10.1.1)."""
-    return (
-        request.version >= HttpVersion11
-        and request.headers.get("Expect", "").lower() == "100-continue"
-        and request.get(PROCEEDED) is None
-    )
-
-
-async def hold_back(request: web.Request) -> web.StreamResponse | None:
-    """For routes of large bodies: `Expect: 100-continue` is answered once the body is wanted, by `proceed`.
-
-    Other expectations are passed over, as RFC 9110 §10.1.1 allows.
-    """
-    return None
-
-
-async def proceed(request: web.Request) -> None:
-    """Tell a client that waits for it to send its body; raises BadRequest where it has gone."""
-    if _waits(request) and not request.content.is_eof():
-        request[PROCEEDED] = True
-        try:
-            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        except ConnectionError as error:
-            raise BadRequest("The client has gone.", code="body_broke_off") from error
-        # That was no part of the answer.
-        request.writer.output_size = 0
-
-
-async def end_of_waiting(request: web.Request, response: web.StreamResponse) -> None:
-    """`on_response_prepare`: a client whose body is not wanted any more may not send another request behind it, since
-    nobody could tell the two apart (RFC 9112 §9.3)."""
-    if _waits(request) and request.can_read_body and not request.content.is_eof():
-        response.force_close()
-        response.headers["Connection"] = "close"
-
-
 GATE = web.AppKey("gate", Gate)
-PROCEEDED = web.RequestKey("proceeded", bool)

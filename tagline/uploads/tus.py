@@ -6,14 +6,12 @@ named § are those of the protocol's text, https://tus.io/protocols/resumable-up
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import hmac
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from email.utils import formatdate
-from typing import Any
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -24,8 +22,9 @@ from tagline.db import Database, Row, Tx
 from tagline.errors import BadRequest, Conflict, Gone, NotFound, Problem, TooLarge, UnsupportedMedia
 from tagline.storage.provider import Absent
 from tagline.uploads.accepting import Accepted
+from tagline.uploads.expecting import proceed
 from tagline.uploads.parts import Part, pieces
-from tagline.uploads.sending import Gate, Said, proceed
+from tagline.uploads.sending import Gate, Said
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,expiration,checksum,termination"
@@ -61,7 +60,7 @@ class Tus:
         self._gate = gate
         self._expires = expires_hours * 3600 * MICROSECONDS
         # Who receives for an upload now. A phone that comes back takes over from its own dead connection.
-        self._receiving: dict[str, asyncio.Task[Any]] = {}
+        self._receiving: dict[str, asyncio.Task[None]] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def create(self, who: Identity, size: int, metadata: str) -> Upload:
@@ -124,7 +123,7 @@ class Tus:
             room = row["size"] - at
             if (request.content_length or 0) > room:
                 raise TooLarge("This chunk goes beyond the length that was announced.", code="beyond_length")
-            async with self._gate.open():
+            async with self._gate.open(who):
                 part = await self._gate.incoming.open(upload_id, expected=room)
                 await self._receive(row, part, request, room, checksum)
             if part.size < row["size"]:
@@ -163,7 +162,7 @@ class Tus:
             if checksum:
                 await self._db.write(_check_from, row["id"], begun)
             await proceed(request)
-            receiving = asyncio.ensure_future(part.take(pieces(request.content), room, also))
+            receiving = asyncio.ensure_future(part.take(pieces(request.content), room, also.update if also else None))
             self._receiving[row["id"]] = receiving
             try:
                 await receiving
@@ -182,6 +181,9 @@ class Tus:
         if whole:
             await self._gate.incoming.cut(row["id"], begun)
             await self._db.write(_check_from, row["id"], None)
+        elif part.size > begun:
+            # Wi-Fi that breaks off each time gets a large file here as well, though in more days than one.
+            await self._db.write_again_if_lost(_touch, row["id"])
 
     async def _kept(self, row: Row, part: Part) -> Upload:
         size = await part.keep()
@@ -209,8 +211,7 @@ class Tus:
 
     async def _drop(self, *upload_ids: str) -> None:
         # The rows last: a part without one would stay until the next start.
-        for upload_id in upload_ids:
-            await self._gate.incoming.drop(upload_id)
+        await self._gate.incoming.drop(*upload_ids)
         await self._db.write(_drop, upload_ids)
 
     async def _offset(self, row: Row) -> int:
@@ -255,7 +256,7 @@ class Tus:
 
 
 def _add(tx: Tx, upload_id: str, who: Identity, size: int, metadata: str) -> Row:
-    tx.run("uploads.add", id=upload_id, user_id=who.user_id, device=who.device, size=size, metadata=metadata, at=tx.at)
+    tx.run("uploads.add", id=upload_id, user_id=who.user_id, size=size, metadata=metadata, at=tx.at)
     row = tx.row("uploads.upload", id=upload_id)
     assert row is not None
     return row
@@ -287,7 +288,7 @@ def read_metadata(header: str) -> Said:
         key, _, value = pair.strip().partition(" ")
         try:
             text = base64.b64decode(value.strip(), validate=True).decode("utf-8", "replace")
-        except (binascii.Error, ValueError):
+        except ValueError:
             raise BadRequest(f"Upload-Metadata: the value of {key!r} is not base64.", code="malformed_header") from None
         # What clients call it: `filename` is Uppy's, `name` that of older ones.
         if text:
@@ -306,7 +307,7 @@ def read_checksum(header: str | None) -> tuple[str, bytes] | None:
         )
     try:
         digest = base64.b64decode(value.strip(), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         digest = b""
     if len(digest) != CHECKSUMS[algorithm]().digest_size:
         raise BadRequest(

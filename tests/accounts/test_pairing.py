@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tagline import times
 from tagline.accounts import pairing
 from tagline.accounts.pairing import PAIRINGS, Pairings
+from tagline.addresses import for_others
 from tagline.api import Identity
 from tagline.errors import Unauthenticated
 from tests.house import Answer, Client, House, running
@@ -63,6 +64,22 @@ async def test_what_is_shown_leads_a_camera_to_this_server(house: House) -> None
     assert picture.startswith("data:image/svg+xml")
     assert "<svg" in picture
     assert (await house.eve.get("/pair")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("asked", "listens", "shown"),
+    [
+        ("localhost:8000", "192.168.1.10", "192.168.1.10:8000"),
+        ("127.0.0.1", "192.168.1.10", "192.168.1.10"),
+        ("[::1]:8000", "fd00::1", "[fd00::1]:8000"),
+        ("localhost:8000", "127.0.0.1", "localhost:8000"),
+        ("localhost.example:8000", "0.0.0.0", "localhost.example:8000"),
+        ("photos.example", "0.0.0.0", "photos.example"),
+    ],
+)
+def test_a_link_for_a_phone_does_not_lead_to_the_phone_itself(asked: str, listens: str, shown: str) -> None:
+    assert for_others(asked, listens) == shown
+    assert not for_others("localhost:8000", "0.0.0.0").startswith(("localhost", "127."))
 
 
 async def test_a_code_is_good_once(house: House) -> None:

@@ -136,14 +136,14 @@ def test_a_name_for_a_directory_is_plain(name: str) -> None:
 @pytest.mark.slow
 def test_the_hashes_of_a_hundred_thousand_files_fit_into_30_megabytes(tmp_path: Path) -> None:
     memory = Memory(tmp_path)
-    for number in range(100_000):
-        memory.note_hash(file(number), (number + 1).to_bytes(32, "big"))
+    noted = [file(number) for number in range(100_000)]
+    for number, each in enumerate(noted):
+        memory.note_hash(each, (number + 1).to_bytes(32, "big"))
     memory.close()
     tracemalloc.start()
     try:
         memory = Memory(tmp_path)
-        for number in range(100_000):
-            assert memory.hash_of(file(number))
+        assert all(map(memory.hash_of, noted))
         used, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -15,19 +15,10 @@ from tagline.storage.local import LocalStorage
 from tagline.storage.memory import MemoryStorage
 from tagline.storage.provider import Absent, Away, Entry, Exists, Folder, Storage
 from tests.storage.test_local import plain_root
-from tests.storage.test_placing import local, no_links
+from tests.storage.test_placing import local, storage
 from tests.storage.test_storage import content, keys, pieces, put
 
-__all__ = ["plain_root"]
-
-
-@pytest.fixture(params=["local", "no links", "memory"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
-    if request.param == "memory":
-        return MemoryStorage()
-    if request.param == "no links":
-        monkeypatch.setattr(os, "link", no_links)
-    return local(tmp_path)
+__all__ = ["plain_root", "storage"]
 
 
 async def listed(storage: Storage, folder: str = "") -> list[str]:

@@ -5,7 +5,6 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from zeroconf import ServiceStateChange, Zeroconf
@@ -31,19 +30,23 @@ class Browser:
     def note(self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange) -> None:
         self.heard.put_nowait((name, state_change))
 
-    async def until(self, installation: str, change: ServiceStateChange) -> AsyncServiceInfo:
-        """Wait until the server with this id comes (or, of one that was there, until it goes)."""
+    async def here(self, port: int, installation: str | None = None) -> AsyncServiceInfo:
+        """Wait until the server at a port is there, the one with this id. Others may come and go meanwhile."""
         async with asyncio.timeout(20):
             while True:
-                name, heard = await self.heard.get()
-                info = AsyncServiceInfo(SERVICE, name)
-                if heard is not change:
-                    continue
+                name, change = await self.heard.get()
                 if change is ServiceStateChange.Removed:
-                    return info
+                    continue
+                info = AsyncServiceInfo(SERVICE, name)
                 await info.async_request(self._zeroconf.zeroconf, 5000)
-                if info.decoded_properties.get("id") == installation:
+                if info.port == port and installation in (None, info.decoded_properties.get("id")):
                     return info
+
+    async def gone(self, name: str) -> None:
+        """Wait until a server has left."""
+        async with asyncio.timeout(20):
+            while await self.heard.get() != (name, ServiceStateChange.Removed):
+                pass
 
 
 @asynccontextmanager
@@ -69,14 +72,13 @@ async def test_a_phone_finds_the_server_and_hears_it_leave(house: House, announc
     installation = await announcing.installation_id(house.db)
     async with browsing() as browser:
         announcer.begin(8123)
-        info = await browser.until(installation, ServiceStateChange.Added)
-        assert info.port == 8123
+        info = await browser.here(8123, installation)
         assert info.parsed_addresses() == ["127.0.0.1"]
         assert info.decoded_properties == {"version": __version__, "path": "/", "id": installation, "tls": "0"}
         assert re.fullmatch(r"Tagline on .+\._tagline\._tcp\.local\.", info.name)
         assert info.server == f"tagline-{installation[:8]}.local."
         await announcer.end()
-        assert (await browser.until(installation, ServiceStateChange.Removed)).name == info.name
+        await browser.gone(info.name)
 
 
 async def test_the_installation_keeps_its_id(house: House) -> None:
@@ -90,12 +92,13 @@ async def test_two_servers_on_a_machine_have_two_names(house: House, announcer: 
     second = Announcer(house.db, "127.0.0.1")
     async with browsing() as browser:
         announcer.begin(8123)
-        first = await browser.until(installation, ServiceStateChange.Added)
+        first = await browser.here(8123, installation)
         second.begin(8124)
-        other = await browser.until(installation, ServiceStateChange.Added)
-        assert (first.port, other.port) == (8123, 8124)
+        try:
+            other = await browser.here(8124, installation)
+        finally:
+            await second.end()
         assert first.name != other.name
-        await second.end()
 
 
 async def test_addresses_are_followed(house: House, announcer: Announcer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +108,7 @@ async def test_addresses_are_followed(house: House, announcer: Announcer, monkey
     installation = await announcing.installation_id(house.db)
     async with browsing() as browser:
         announcer.begin(8123)
-        info = await browser.until(installation, ServiceStateChange.Added)
+        info = await browser.here(8123, installation)
         here[:] = ["127.0.0.1", "192.0.2.77"]
 
         async def followed() -> bool:
@@ -130,7 +133,7 @@ async def test_without_a_network_it_is_said_once_and_tried_again(
     installation = await announcing.installation_id(house.db)
     async with browsing() as browser:
         announcer.begin(8123)
-        await browser.until(installation, ServiceStateChange.Added)
+        await browser.here(8123, installation)
     said = [record.getMessage() for record in caplog.records if record.name == "tagline.sync.announcing"]
     assert [line for line in said if "cannot be announced" in line] == [
         "the server cannot be announced by mDNS now: this machine has no address in a network"
@@ -166,14 +169,10 @@ async def test_the_service_announces_the_port_that_it_got(tmp_path: Path) -> Non
     async with browsing() as browser:
         service = await start(tmp_path, HOST="0.0.0.0", TAGLINE_ANNOUNCE="on")
         try:
-            found: Any = None
-            async with asyncio.timeout(20):
-                while found is None or found.port != int(service.address.rpartition(":")[2]):
-                    name, _ = await browser.heard.get()
-                    found = AsyncServiceInfo(SERVICE, name)
-                    await found.async_request(browser._zeroconf.zeroconf, 5000)
-            assert service.address.removeprefix("http://").rpartition(":")[0] in found.parsed_addresses()
+            host, _, port = service.address.removeprefix("http://").rpartition(":")
+            found = await browser.here(int(port))
+            assert host in found.parsed_addresses()
             assert await service.stop() == 0
-            await browser.until("", ServiceStateChange.Removed)
+            await browser.gone(found.name)
         finally:
             await service.kill()

@@ -20,13 +20,19 @@ async def refused(house: House, cursor: str | None) -> None:
 
 
 MALFORMED = [
-    "", "x", "é", "=", "====", "null", "W10", urlsafe_b64encode(b"\xff\xfe[").decode(),
+    "x", "é", "=", "====", "null", "W10", urlsafe_b64encode(b"\xff\xfe[").decode(),
     cursor_of(), cursor_of("changes"), cursor_of("changes", 1), cursor_of("changes", 1, 2),
     cursor_of("changes", "1", 2, 3), cursor_of("changes", 1.5, 2, 3), cursor_of("changes", -1, 2, 3),
     cursor_of("changes", 2**63, 2, 3), cursor_of("changes", 1, 2**64, 3), cursor_of("photos", 1, 2, 3),
     cursor_of("state", 1, 2, "photo"), cursor_of("state", 1, 2, "photo", "x"), cursor_of("state", 1, 2, 3, 4),
     cursor_of("-taken_at", 1, 1), cursor_of(None, 1, 1, 1),
 ]  # fmt: skip
+
+
+async def test_an_empty_cursor_is_none_as_in_every_list(house: House) -> None:
+    await add_photos(house, ["a.jpg"])
+    answer = await house.ana.get("/api/sync/changes?cursor=")
+    assert [change["action"] for change in answer.json["changes"]] == ["create"]
 
 
 @pytest.mark.parametrize("cursor", MALFORMED)

@@ -239,6 +239,19 @@ async def test_more_bodies_than_there_may_be_are_told_to_wait(house: House, monk
     assert (await send(house.ana, jpeg())).status == 201
 
 
+async def test_one_device_does_not_take_every_place(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate_module, "MOST_EACH", 3)
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(3):
+            connection = await stack.enter_async_context(connected(house.ana))
+            await connection.head("POST", "/photos", {"Content-Length": 1000, "Content-Type": "image/jpeg"})
+        await until(lambda: full(house))
+        assert (await send(house.ana, jpeg())).status == 429
+        assert (await send(await house.key("upload"), jpeg())).status == 201
+    await until(lambda: all_gone(house))
+    assert (await send(house.ana, jpeg("red"))).status == 201
+
+
 async def full(house: House) -> bool:
     """Whether as many bodies arrive as there may."""
     return house.app[GATE]._arriving == 3

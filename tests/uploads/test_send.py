@@ -16,6 +16,8 @@ from tagline.storage.provider import STORAGE
 from tests.house import Answer, Client, House, behind_its_back, make_photo, running
 from tests.photos.files import open_files
 from tests.uploads.sending import (
+    append,
+    begun,
     connected,
     content_digest,
     files,
@@ -376,14 +378,27 @@ async def test_a_form_without_a_file_is_told_so(house: House) -> None:
     assert (answer.status, answer.json["code"]) == (400, "no_file")
 
 
-async def test_what_stands_behind_the_file_does_not_count(house: House) -> None:
+async def test_what_stands_behind_the_file_counts_as_well(house: House) -> None:
     form = FormData()
     form.add_field("file", jpeg(), filename="a.jpg")
-    form.add_field("album", "Too late")
-    form.add_field("other", bytes(100_000), filename="b.jpg")
+    form.add_field("album", "Lake")
     answer = await house.ana.post("/photos", data=form)
-    assert (answer.status, files(house)) == (201, [answer.json["object_key"]])
-    assert "Too late" not in answer.json["object_key"]
+    assert (answer.status, answer.json["object_key"]) == (201, "Lake/a.jpg")
+    form = FormData()
+    form.add_field("file", jpeg("teal"), filename="b.jpg")
+    form.add_field("sha256", "0" * 64)
+    assert (await house.ana.post("/photos", data=form)).status == 422
+    assert files(house) == ["Lake/a.jpg"]
+
+
+async def test_of_several_files_in_a_form_none_is_stored(house: House) -> None:
+    """Rather than one, and the others lost without a word."""
+    form = FormData()
+    form.add_field("file", jpeg(), filename="a.jpg")
+    form.add_field("file", bytes(100_000), filename="b.jpg")
+    answer = await house.ana.post("/photos", data=form)
+    assert (answer.status, answer.json["code"]) == (400, "several_files")
+    assert files(house) == []
     assert (await house.ana.get("/photos")).status == 200, "the connection is still good"
 
 
@@ -690,3 +705,17 @@ async def test_two_people_may_send_the_same(home: House) -> None:
     clients: list[Client] = [home.ana, home.ben]
     answers = [await send(client, jpeg()) for client in clients]
     assert [answer.status for answer in answers] == [201, 200]
+
+
+async def test_what_scans_are_told_to_leave_out_is_refused_and_the_rest_goes_on(house: House) -> None:
+    """It would be missing after the next scan, and its phone would send it again for ever."""
+    (house.library / ".taglineignore").write_text("*.png\nPrivate/\n")
+    for content, query in ((jpeg(), "filename=shot.png"), (jpeg("red"), "filename=a.jpg&album=Private")):
+        refused = await send(house.ana, content, query)
+        assert (refused.status, refused.json["code"]) == (415, "left_out")
+        nothing_stays(house)
+    refused = await append(house.ana, await begun(house.ana, len(jpeg()), filename="shot.png"), 0, jpeg())
+    assert (refused.status, refused.json["code"]) == (415, "left_out")
+    nothing_stays(house)
+    assert (await send(house.ana, jpeg(), "filename=shot.jpg")).status == 201
+    assert (await house.ana.post("/rescan")).json["missing"] == 0

@@ -540,6 +540,19 @@ async def test_one_that_is_being_sent_does_not_expire(house: House) -> None:
         assert (await connection.answer())[0] == 204
 
 
+async def test_one_whose_connection_breaks_off_each_time_does_not_expire(house: House) -> None:
+    content = jpeg()
+    place = await begun(house.ana, len(content))
+    async with connected(house.ana) as connection:
+        await connection.head("PATCH", place, {**CHUNK, "Upload-Offset": 0, "Content-Length": len(content)})
+        await connection.write(content[:100])
+        await until(lambda: arriving(house))
+        behind_its_back(house, "update uploads set active_at = active_at - ?", 100 * HOURS)
+    assert await offset(house.ana, place) == 100
+    assert await house.app[TUS].expire(times.now()) == 0
+    assert (await append(house.ana, place, 100, content[100:])).status == 204
+
+
 # § Termination
 
 

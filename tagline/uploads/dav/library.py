@@ -4,12 +4,10 @@ Nothing is ever overwritten or deleted here. A file that has to leave its name s
 one, and goes to a hidden folder of the library, under the time of the day, if it is a copy or no photo.
 """
 
-import asyncio
 import itertools
 import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from tagline import times
 from tagline.db import Database, Row, Tx
@@ -21,7 +19,6 @@ from tagline.photos.looking import Looking
 from tagline.photos.verifying import verified
 from tagline.storage.provider import Absent, Entry, Exists, Storage
 from tagline.uploads.dav import places
-from tagline.workers import WorkerFailed
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -59,16 +56,6 @@ class Library:
         if row is None:
             raise Unavailable("The file cannot be looked into now. Try again.", code="file_changing", retry_after=2)
         return row
-
-    async def looked_into(self, path: Path, name: str) -> dict[str, Any]:
-        """What the headers say of a file that has arrived; `skipped` for what is no photo. Raises Unavailable."""
-        try:
-            answer = await self.looking.arrived(path, name)
-        except WorkerFailed as failure:
-            answer = {"error": failure.code, "detail": failure.detail}
-        if answer.get("error") in PASSING:
-            raise Unavailable("The file cannot be looked into now. Try again.", code=answer["error"], retry_after=2)
-        return answer
 
     async def write(
         self,
@@ -129,10 +116,6 @@ class Library:
                 await self.storage.make_folder(made)
             except Exists:
                 continue
-
-    async def dated(self, path: Path, mtime_ns: int) -> None:
-        """Set the time of a file that has arrived."""
-        await asyncio.to_thread(os.utime, path, ns=(mtime_ns, mtime_ns))
 
 
 def stamp() -> str:

@@ -16,8 +16,10 @@ from tagline.uploads.dav import places
 
 LONGEST_SECONDS = 3600
 MOST_LOCKS = 1000
+# Shared ones on the same thing: all are told of, with their owners, for each file in a folder.
+MOST_TOGETHER = 16
 # Characters of XML that say whose a lock is.
-LONGEST_OWNER = 10_000
+LONGEST_OWNER = 2_000
 _SECONDS = re.compile(r"second-(\d{1,10})", re.IGNORECASE)
 
 
@@ -93,7 +95,8 @@ class Locks:
         """A new lock; raises Locked where another one is in its way, Unavailable where there are too many."""
         if blocking := self.blocking(key, deep=deep, exclusive=exclusive):
             raise Locked(blocking[0].key)
-        if len(self._locks) >= MOST_LOCKS:
+        around = self.on(key) + (self.below(key) if deep else [])
+        if len(self._locks) >= MOST_LOCKS or len(around) >= MOST_TOGETHER:
             raise Unavailable("There are too many locks. Try again later.", code="too_many_locks", retry_after=60)
         token = f"urn:uuid:{uuid.uuid4()}"
         lock = Lock(token, key, deep, exclusive, owner, user_id, seconds, time.monotonic() + seconds)

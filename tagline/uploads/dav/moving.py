@@ -4,15 +4,8 @@ from tagline.api import Identity
 from tagline.db import Tx
 from tagline.storage.provider import Entry, Folder
 from tagline.uploads.dav import places
-from tagline.uploads.dav.library import Library, stamp
-from tagline.uploads.dav.removing import (
-    follow_file,
-    mark_made,
-    move_aside,
-    move_rows,
-    remove_file,
-    remove_folder,
-)
+from tagline.uploads.dav.library import Library
+from tagline.uploads.dav.removing import follow_file, mark_made, move_rows, remove_folder, vacate
 from tagline.uploads.dav.scratch import Scratch
 from tagline.uploads.dav.tree import Tree
 from tagline.uploads.dav.writing import copy_file
@@ -24,11 +17,7 @@ async def make_free(library: Library, tree: Tree, who: Identity, key: str) -> No
         await remove_folder(library, tree, who, key, vacate=True)
     elif entry := await tree.file(key):
         await library.known(entry)
-        photo = await library.db.row("dav.photo_at", path=key)
-        if photo and photo["trashed_at"] is not None and photo["object_key"] == key:
-            await move_aside(library, who, key, photo["id"])
-        else:
-            await remove_file(library, who, entry, stamp(), vacate=True)
+        await vacate(library, who, entry, await library.db.row("dav.photo_at", path=key))
 
 
 async def move_file(library: Library, who: Identity, entry: Entry, target: str) -> None:

@@ -14,6 +14,8 @@ ROOT = "/dav/"
 
 # What programs call a file that they are still writing, beside what every walk passes over.
 _UNFINISHED = (".part", ".partial", ".tacitpart", ".filepart", ".tmp", ".temp", ".crdownload", ".download", ".!ut")
+# What systems write for themselves; nobody misses it.
+_RUBBISH = (".ds_store", "thumbs.db", "desktop.ini", ".apdisk", ".localized")
 _KINDS = {
     ".xmp": "application/rdf+xml", ".dng": "image/x-adobe-dng", ".heic": "image/heic",
     ".heif": "image/heif", ".avif": "image/avif",
@@ -74,6 +76,11 @@ def address(key: str, *, folder: bool) -> str:
 def is_temporary(name: str) -> bool:
     """Whether files of this name are kept apart: hidden, a system's own, or still being written."""
     return passed_over(name) or name.lower().endswith(_UNFINISHED) or name.lower() in ("thumbs.db", "desktop.ini")
+
+
+def is_rubbish(name: str) -> bool:
+    """Whether a file that is kept apart may go when its time is over: half of one, or a system's own."""
+    return name.lower().endswith((*_UNFINISHED, *_RUBBISH)) or name.startswith("._")
 
 
 def is_apart(key: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from email.utils import formatdate
 from html import escape
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -21,16 +21,19 @@ from tagline.uploads.dav.locks import Locks
 from tagline.uploads.dav.tree import Node
 from tagline.uploads.dav.xml import DAV, Name
 
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
 # Of one file or folder.
 MOST_PROPERTIES = 200
-MOST_CHARACTERS = 1024 * 1024
+MOST_CHARACTERS = 64 * 1024
 # Told where somebody asks for them, and not among all (RFC 4331 §2).
 _QUOTA = ("quota-available-bytes", "quota-used-bytes")
 _ALL = (
     "resourcetype", "displayname", "creationdate", "getlastmodified", "getcontentlength", "getcontenttype", "getetag",
     "supportedlock", "lockdiscovery",
 )  # fmt: skip
-_PROTECTED = frozenset({*_ALL, *_QUOTA, "getcontentlanguage"}) - {"displayname", "getcontentlanguage"}
+_PROTECTED = frozenset({*_ALL, *_QUOTA}) - {"displayname"}
 # Characters that names can have and XML cannot (XML 1.0 §2.2).
 _NO_XML = re.compile("[\ufffe\uffff]")
 _SUPPORTED = "".join(
@@ -48,10 +51,10 @@ class Wanted(msgspec.Struct, frozen=True):
     @property
     def asks_for_quota(self) -> bool:
         """Whether the disk has to be asked."""
-        return any(name in ((DAV, _QUOTA[0]), (DAV, _QUOTA[1])) for name in self.names)
+        return any(namespace == DAV and name in _QUOTA for namespace, name in self.names)
 
 
-def wanted(root: Any) -> Wanted:
+def wanted(root: "Element | None") -> Wanted:
     """The body of a PROPFIND; none means everything. Raises BadRequest."""
     if root is None:
         return Wanted("all")
@@ -61,11 +64,18 @@ def wanted(root: Any) -> Wanted:
     if (DAV, "propname") in parts:
         return Wanted("names")
     if (DAV, "prop") in parts:
-        return Wanted("some", tuple(dict.fromkeys(xml.name(child) for child in parts[DAV, "prop"])))
+        return Wanted("some", _names(parts[DAV, "prop"]))
     if (DAV, "allprop") in parts:
-        more = parts.get((DAV, "include"), ())
-        return Wanted("all", tuple(dict.fromkeys(xml.name(child) for child in more)))
+        return Wanted("all", _names(parts.get((DAV, "include"), ())))
     raise BadRequest("propfind asks for nothing.", code="malformed_xml")
+
+
+def _names(elements: "Iterable[Element]") -> tuple[Name, ...]:
+    names = tuple(dict.fromkeys(map(xml.name, elements)))
+    # Each is answered for each file of a folder.
+    if len(names) > MOST_PROPERTIES:
+        raise BadRequest(f"propfind asks for more than {MOST_PROPERTIES} properties at once.")
+    return names
 
 
 class Attached:
@@ -162,7 +172,7 @@ class Patch(msgspec.Struct, frozen=True):
     element: str | None
 
 
-def patches(root: Any) -> list[Patch]:
+def patches(root: "Element | None") -> list[Patch]:
     """The instructions of a PROPPATCH, in order. Raises BadRequest."""
     if root is None or xml.name(root) != (DAV, "propertyupdate"):
         raise BadRequest("The body of PROPPATCH is a propertyupdate element.", code="malformed_xml")
@@ -208,4 +218,4 @@ def _patch(tx: Tx, key: str, instructions: list[Patch]) -> None:
     taken = tx.row("dav.room_for_properties", path=key)
     assert taken is not None
     if taken["properties"] > MOST_PROPERTIES or taken["characters"] > MOST_CHARACTERS:
-        raise DiskFull(f"Something has at most {MOST_PROPERTIES} properties here, of a million characters together.")
+        raise DiskFull(f"One thing has at most {MOST_PROPERTIES} properties, {MOST_CHARACTERS:,} characters in all.")

@@ -3,10 +3,10 @@
 import asyncio
 import hashlib
 import math
+import os
 import shutil
 import uuid
 from functools import partial
-from typing import Any
 
 from aiohttp import web
 
@@ -16,10 +16,10 @@ from tagline.storage.provider import Entry
 from tagline.uploads.dav import moving, places, writing
 from tagline.uploads.dav.scratch import Kept
 from tagline.uploads.dav.share import Asked, Share, check_conditions
+from tagline.uploads.expecting import proceed
 from tagline.uploads.parts import Arrived, pieces
-from tagline.uploads.sending import proceed
 
-_SUMS = {"sha1": "sha1", "md5": "md5", "sha256": "sha256"}
+_SUMS = ("sha1", "md5", "sha256")
 # Years 1970 to 2200, s.
 _LAST_SECOND = 7_258_118_400
 
@@ -37,12 +37,12 @@ async def receive(request: web.Request, asked: Asked, allowed: str) -> Entry:
     expected = request.content_length or _announced(request)
     share.gate.check_size(expected)
     modified, wanted = _modified(request), _sum(request)
-    async with share.gate.open():
+    async with share.gate.open(asked.who):
         part = await share.gate.incoming.begin(expected)
         try:
             await proceed(request)
             summing = hashlib.new(wanted[0], usedforsecurity=False) if wanted else None
-            await part.take(pieces(request.content), share.gate.most, also=summing)
+            await part.take(pieces(request.content), share.gate.most, also=summing.update if summing else None)
             arrived = await part.finish()
             if wanted and summing and summing.hexdigest() != wanted[1]:
                 raise BadRequest(
@@ -50,7 +50,7 @@ async def receive(request: web.Request, asked: Asked, allowed: str) -> Entry:
                     code="checksum_mismatch",
                 )
             if modified is not None:
-                await share.library.dated(arrived.path, modified)
+                await asyncio.to_thread(os.utime, arrived.path, ns=(modified, modified))
             async with share.alone(key):
                 # Somebody else may have put something there while this arrived.
                 now = Asked(share, asked.who, asked.place, key, await share.tree.at(key), asked.tokens)
@@ -106,7 +106,7 @@ def _modified(request: web.Request) -> int | None:
     return int(seconds * 1_000_000_000) if 0 <= seconds < _LAST_SECOND else None
 
 
-def _sum(request: web.Request) -> tuple[Any, str] | None:
+def _sum(request: web.Request) -> tuple[str, str] | None:
     """The sum that `OC-Checksum` declares: `SHA1:…`, `MD5:…` or `SHA256:…`; others are not looked at."""
     kind, _, value = request.headers.get("OC-Checksum", "").partition(":")
-    return (_SUMS[kind.lower()], value.strip().lower()) if kind.lower() in _SUMS else None
+    return (kind.lower(), value.strip().lower()) if kind.lower() in _SUMS else None

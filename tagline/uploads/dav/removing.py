@@ -1,15 +1,17 @@
 """Removing: photos go to the trash, everything else into a hidden folder. Nothing is deleted for good."""
 
 import asyncio
+from contextlib import suppress
 from typing import Literal
 
 from tagline.api import Identity
 from tagline.changes import Actor
-from tagline.db import Tx
+from tagline.db import Row, Tx
 from tagline.photos import importing, lines
 from tagline.storage.provider import Absent, Entry, Exists, Folder
 from tagline.uploads.dav import places
-from tagline.uploads.dav.library import MADE, Library, stamp
+from tagline.uploads.dav.library import MADE, TRASH, Library, stamp
+from tagline.uploads.dav.scratch import Scratch
 from tagline.uploads.dav.tree import Tree
 
 # Files that are removed side by side; their writes share commits.
@@ -28,6 +30,27 @@ async def remove_file(library: Library, who: Identity, entry: Entry, when: str, 
         await library.put_away(entry.key, when)
     elif vacate:
         await move_aside(library, who, entry.key, known["photo_id"])
+
+
+async def expire(library: Library, scratch: Scratch) -> None:
+    """End what was kept apart for too long. What somebody may miss goes to the hidden folder of this time."""
+    when = stamp()
+    for kept in await scratch.expired():
+        if kept.entry.size and not places.is_rubbish(places.name_of(kept.entry.key)):
+            with suppress(Exists):
+                await library.storage.adopt(kept.path, f"{TRASH}/{when}/{kept.entry.key}")
+        await scratch.drop(kept.entry.key)
+
+
+async def vacate(library: Library, who: Identity, entry: Entry, photo: Row | None) -> None:
+    """A file leaves its name: one of a photo in the trash for a name beside, any other one as if it were removed.
+
+    `photo` is its row of `dav.photo_at`.
+    """
+    if photo and photo["trashed_at"] is not None and photo["object_key"] == entry.key:
+        await move_aside(library, who, entry.key, photo["id"])
+    else:
+        await remove_file(library, who, entry, stamp(), vacate=True)
 
 
 def _let_go(tx: Tx, who: Identity, key: str) -> Literal["trashed", "copy"]:
@@ -108,10 +131,10 @@ async def move_rows(library: Library, actor: Actor, key: str, target: str) -> No
 
 def follow_file(tx: Tx, path: str, target: str, actor: Actor, entry: Entry | None = None) -> None:
     """A file has another name: its row follows, and its photo. `entry` is the file as it is there now."""
-    row = tx.row("dav.file", path=path)
+    row = tx.row("library.file", path=path)
     if row is None:
         return
-    stale = tx.row("dav.file", path=target)
+    stale = tx.row("library.file", path=target)
     if stale and stale["photo_id"] != row["photo_id"]:
         importing.lose_paths(tx, [(target, stale["photo_id"])])
     identity = (entry.size, entry.mtime_ns, entry.inode) if entry else (row["size"], row["mtime_ns"], row["inode"])
@@ -124,7 +147,7 @@ def follow_file(tx: Tx, path: str, target: str, actor: Actor, entry: Entry | Non
             "library.put_file", path=target, photo_id=None, size=size, mtime_ns=mtime_ns, inode=inode,
             problem=row["problem"], detail=row["detail"],
         )  # fmt: skip
-    if tx.row("dav.file", path=path):
+    if tx.row("library.file", path=path):
         # A scan that came in between has it at its new path already.
         importing.lose_paths(tx, [(path, row["photo_id"])])
 

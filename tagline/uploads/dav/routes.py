@@ -1,10 +1,9 @@
 """Routes of WebDAV: every method at every address below `/dav/`."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -12,7 +11,7 @@ from tagline.accounts.credentials import CREDENTIALS
 from tagline.api import Scope, api, mount
 from tagline.config import CONFIG
 from tagline.db import DB
-from tagline.errors import BadRequest, Conflict, Denied, NotAllowed, PreconditionFailed, Problem, UnsupportedMedia
+from tagline.errors import BadRequest, Conflict, Denied, NotAllowed, PreconditionFailed, UnsupportedMedia
 from tagline.jobs import JOBS
 from tagline.photos.looking import LOOKING
 from tagline.storage.provider import STORAGE
@@ -25,13 +24,18 @@ from tagline.uploads.dav.scratch import Scratch
 from tagline.uploads.dav.share import SHARE, Asked, Share, asked, check_conditions, check_hidden
 from tagline.uploads.dav.tree import Node, tag_of
 from tagline.uploads.dav.xml import DAV
+from tagline.uploads.expecting import hold_back
+from tagline.uploads.expiring import hourly
 from tagline.uploads.parts import INCOMING
-from tagline.uploads.sending import GATE, hold_back
+from tagline.uploads.sending import GATE
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 routes = web.RouteTableDef()
 
 ALLOWED = "OPTIONS, PROPFIND, GET, HEAD, PUT, DELETE, MKCOL, COPY, MOVE, LOCK, UNLOCK, PROPPATCH"
-EXPIRE_EVERY = 3600
+_SCOPES = ({"exclusive"}, {"shared"})
 # What is stored may be anything: a browser is to run nothing of it with this server's rights.
 _HARMLESS = {"Cache-Control": "private, no-cache", "Content-Security-Policy": "default-src 'none'; sandbox"}
 
@@ -93,7 +97,7 @@ async def _listed(request: web.Request, this: Asked) -> web.StreamResponse:
 async def find_properties(request: web.Request) -> web.StreamResponse:
     """Properties of a file or folder and, with `Depth: 1`, of what is in the folder."""
     this = await asked(request)
-    depth = request.headers.get("Depth", "infinity").strip().lower()
+    depth = _depth(request)
     if depth not in ("0", "1", "infinity"):
         raise BadRequest("Depth is 0, 1 or infinity.")
     if depth == "infinity":
@@ -187,7 +191,7 @@ async def delete(request: web.Request) -> web.StreamResponse:
     if not key:
         raise Denied("The library itself cannot be deleted.")
     this.need(node)
-    if this.is_folder and request.headers.get("Depth", "infinity").strip().lower() != "infinity":
+    if this.is_folder and _depth(request) != "infinity":
         raise BadRequest("A folder is deleted with all that is in it: Depth is infinity.")
     check_conditions(request, node)
     share.gate.accepting.check_writable()
@@ -219,7 +223,7 @@ async def _delete(this: Asked, node: Node) -> None:
 async def move(request: web.Request) -> web.StreamResponse:
     """Give a file or folder another name or place. Photos keep their id, line and history."""
     this = await asked(request)
-    if this.is_folder and request.headers.get("Depth", "infinity").strip().lower() != "infinity":
+    if this.is_folder and _depth(request) != "infinity":
         raise BadRequest("A folder moves with all that is in it: Depth is infinity.")
     try:
         wanted = await transfer.read(request, this, moves=True)
@@ -233,7 +237,7 @@ async def move(request: web.Request) -> web.StreamResponse:
 async def copy(request: web.Request) -> web.StreamResponse:
     """Copy a file, or a folder with what is in it. A copy of a photo is another path of the same photo."""
     this = await asked(request)
-    depth = request.headers.get("Depth", "infinity").strip().lower()
+    depth = _depth(request)
     if depth not in ("0", "infinity"):
         raise BadRequest("Depth is 0 or infinity.")
     try:
@@ -242,6 +246,10 @@ async def copy(request: web.Request) -> web.StreamResponse:
         return _of_a_member(locked, this.key)
     await transfer.copy(wanted, deep=depth == "infinity")
     return web.Response(status=204 if wanted.there else 201)
+
+
+def _depth(request: web.Request) -> str:
+    return request.headers.get("Depth", "infinity").strip().lower()
 
 
 def _of_a_member(locked: Locked, key: str) -> web.StreamResponse:
@@ -255,24 +263,18 @@ def _of_a_member(locked: Locked, key: str) -> web.StreamResponse:
 async def lock(request: web.Request) -> web.StreamResponse:
     """Lock a file or folder, for an hour at most; without a body, begin the time of a lock anew."""
     this = await asked(request)
+    this.need(this.node)
     seconds = seconds_of(request.headers.get("Timeout"))
     root = await xml.body_of(request)
     if root is None:
         return _refreshed(this, seconds)
-    depth = request.headers.get("Depth", "infinity").strip().lower()
-    scopes = {xml.name(scope)[1] for part in root if xml.name(part) == (DAV, "lockscope") for scope in part}
-    if xml.name(root) != (DAV, "lockinfo") or depth not in ("0", "infinity") or scopes not in _SCOPES:
-        raise BadRequest("The body is a lockinfo with a scope, and Depth is 0 or infinity.")
-    owner = "".join(xml.written(part) for part in root if xml.name(part) == (DAV, "owner"))
-    if len(owner) > LONGEST_OWNER:
-        raise BadRequest("The owner of a lock is told in fewer words here.")
+    deep, exclusive, owner = _lock_info(root, _depth(request))
     share, key = this.share, this.key
     if this.node is None:
         share.gate.accepting.check_writable()
         await this.check_parent(key)
         this.check_locks(places.above(key), member=False)
     check_conditions(request, this.node)
-    deep, exclusive = depth == "infinity", scopes == {"exclusive"}
     if (blocking := share.locks.blocking(key, deep=deep, exclusive=exclusive)) and all(
         each.key.startswith(places.folder_key(key)) and each.key != key for each in blocking
     ):
@@ -292,7 +294,15 @@ async def lock(request: web.Request) -> web.StreamResponse:
     return web.Response(status=200 if this.node else 201, text=_discovered(made.described()), headers=headers)
 
 
-_SCOPES = ({"exclusive"}, {"shared"})
+def _lock_info(root: "Element", depth: str) -> tuple[bool, bool, str]:
+    """What a lock is to be: deep, exclusive, and whose, in XML; raises BadRequest."""
+    scopes = {xml.name(scope)[1] for part in root if xml.name(part) == (DAV, "lockscope") for scope in part}
+    if xml.name(root) != (DAV, "lockinfo") or depth not in ("0", "infinity") or scopes not in _SCOPES:
+        raise BadRequest("The body is a lockinfo with a scope, and Depth is 0 or infinity.")
+    owner = "".join(xml.written(part) for part in root if xml.name(part) == (DAV, "owner"))
+    if len(owner) > LONGEST_OWNER:
+        raise BadRequest("The owner of a lock is told in fewer words here.")
+    return depth == "infinity", scopes == {"exclusive"}, owner
 
 
 def _refreshed(this: Asked, seconds: int) -> web.StreamResponse:
@@ -337,22 +347,14 @@ async def _share(app: web.Application) -> AsyncIterator[None]:
     library = Library(db, storage, app[LOOKING], app[JOBS])
     scratch = Scratch(app[INCOMING], app[CONFIG].upload_expires_hours * 3600)
     app[SHARE] = Share(db, storage, library, scratch, app[GATE])
-    expiring = asyncio.create_task(_expire(app[SHARE]))
-    yield
-    expiring.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await expiring
+
+    async def expire() -> None:
+        if storage.writable:
+            await removing.expire(library, scratch)
+
+    async with hourly(expire):
+        yield
     scratch.close()
-
-
-async def _expire(share: Share) -> None:
-    while True:
-        with contextlib.suppress(Problem, OSError):
-            # The disk may be away; the next hour is early enough.
-            if share.storage.writable:
-                await share.scratch.open()
-                await share.scratch.expire()
-        await asyncio.sleep(EXPIRE_EVERY)
 
 
 def setup(app: web.Application) -> None:

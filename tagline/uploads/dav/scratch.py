@@ -17,9 +17,10 @@ from typing import TypeVar
 
 import msgspec
 
+from tagline.storage.directories import sync_folder
 from tagline.storage.provider import Absent, Entry, OpenFile
 from tagline.uploads.dav import places
-from tagline.uploads.parts import Incoming, sync_folder
+from tagline.uploads.parts import Incoming
 
 T = TypeVar("T")
 
@@ -50,9 +51,7 @@ class Scratch:
         """Find what was kept before; done once, when the library's disk is there. Raises Unavailable, OSError."""
         async with self._opening:
             if self._folder is None:
-                folder = await self._incoming.folder() / FOLDER
-                self._kept = await self._run(partial(_found, folder))
-                self._folder = folder
+                self._folder, self._kept = await self._incoming.in_folder(_found_in)
 
     def get(self, key: str) -> Kept | None:
         """What is kept under a key."""
@@ -115,13 +114,14 @@ class Scratch:
     def _opened(self, kept: Kept) -> OpenFile:
         return OpenFile.on_disk(os.open(kept.path, _FILE), kept.entry.key, self._threads)
 
-    async def expire(self) -> None:
-        """Delete what nobody has touched for too long."""
-        if self._folder is not None:
-            old = time.time() - self._expires_seconds
-            for key, kept in list(self._kept.items()):
-                if await self._run(partial(_touched, kept.path)) < old:
-                    await self.drop(key)
+    async def expired(self) -> list[Kept]:
+        """What nobody has touched for too long. Where nothing was ever kept, no folder is made for it."""
+        folder = await self._incoming.folder(make=False) / FOLDER
+        if not await self._run(folder.is_dir):
+            return []
+        await self.open()
+        old = time.time() - self._expires_seconds
+        return [kept for kept in self._kept.values() if await self._run(partial(_touched, kept.path)) < old]
 
     def close(self) -> None:
         """Wait for what is being done."""
@@ -135,9 +135,10 @@ class Scratch:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
-def _found(folder: Path) -> dict[str, Kept]:
-    """What is in the folder; what a killed service has left half done is deleted."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _found_in(incoming: Path) -> tuple[Path, dict[str, Kept]]:
+    """The folder, and what is in it; what a killed service has left half done is deleted."""
+    folder = incoming / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
     found: dict[str, Kept] = {}
     for path in sorted(folder.iterdir()):
         beside = path.with_name(path.name + _KEY)
@@ -154,7 +155,7 @@ def _found(folder: Path) -> dict[str, Kept]:
                 _drop(old)
                 kept = kept if old != path else double
             found[kept.entry.key] = kept
-    return found
+    return folder, found
 
 
 def _put(folder: Path, source: Path, key: str) -> Kept:

@@ -17,6 +17,7 @@ from tagline.uploads.dav.locks import Locks
 from tagline.uploads.dav.places import Place
 from tagline.uploads.dav.scratch import Scratch
 from tagline.uploads.dav.tree import Node, Tree, tag_of
+from tagline.uploads.ignored import is_ignored
 from tagline.uploads.sending import Gate
 
 
@@ -82,7 +83,7 @@ class Asked(msgspec.Struct, frozen=True):
         """
         if not await self.share.tree.is_folder(places.above(key)):
             raise Conflict("The folder that this is to be in does not exist. Make it first.", code="no_folder")
-        if await self.share.tree.is_ignored(key):
+        if await is_ignored(self.share.storage, key):
             raise Denied("A .taglineignore of the library leaves names like this one out.", code="hidden_name")
 
 

@@ -79,13 +79,19 @@ async def _move_apart(transfer: Transfer) -> None:
 async def _move(transfer: Transfer) -> None:
     asked, target = transfer.asked, transfer.target
     share, who, source = asked.share, asked.who, asked.there
-    await moving.make_free(share.library, share.tree, who, target)
-    await share.scratch.drop(target)
-    await share.scratch.drop_below(target)
+    await _make_free(transfer)
     if source.entry:
         await moving.move_file(share.library, who, source.entry, target)
     else:
         await moving.move_folder(share.library, share.scratch, who, asked.key, target)
+
+
+async def _make_free(transfer: Transfer) -> None:
+    """Whatever is at the target leaves it."""
+    share, target = transfer.asked.share, transfer.target
+    await moving.make_free(share.library, share.tree, transfer.asked.who, target)
+    await share.scratch.drop(target)
+    await share.scratch.drop_below(target)
 
 
 async def copy(transfer: Transfer, *, deep: bool) -> None:
@@ -105,9 +111,7 @@ async def _copy(transfer: Transfer, *, deep: bool) -> None:
             await share.gate.incoming.drop(arrived.path.name)
         return
     await share.gate.incoming.check_room(source.entry.size if source.entry else 0)
-    await moving.make_free(share.library, share.tree, who, target)
-    await share.scratch.drop(target)
-    await share.scratch.drop_below(target)
+    await _make_free(transfer)
     if source.entry:
         await moving.copy_one(share.library, who, source.entry, target)
     else:

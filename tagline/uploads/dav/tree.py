@@ -7,11 +7,9 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from tagline.api import JSON_LIMIT
 from tagline.db import Database
 from tagline.errors import Invalid
 from tagline.storage.directories import directory
-from tagline.storage.ignoring import IGNORE_FILE, Ignored, read_patterns
 from tagline.storage.provider import Absent, Entry, Folder, Storage
 from tagline.uploads.dav import places
 from tagline.uploads.dav.library import MADE
@@ -100,22 +98,6 @@ class Tree:
         node = await self.at(key)
         return node is not None and node.entry is None
 
-    async def is_ignored(self, key: str) -> bool:
-        """Whether a `.taglineignore` leaves out what is, or would be, at a key."""
-        ignored: Ignored | None = None
-        reached = ""
-        for part in key.split("/"):
-            if await self._storage.stat(reached + IGNORE_FILE):
-                async with await self._storage.open(reached + IGNORE_FILE) as opened:
-                    [text] = await opened.read([(0, min(opened.entry.size, JSON_LIMIT))])
-                words = text.decode("utf-8", "replace")
-                ignored, _ = await asyncio.to_thread(read_patterns, ignored, reached, words)
-            reached += part
-            if ignored and ignored.names(reached if reached == key else f"{reached}/"):
-                return True
-            reached += "/"
-        return False
-
     async def spelled(self, key: str) -> str:
         """The key in the spelling of what is there: macOS sends names in decomposed form. What is new is composed."""
         if key.isascii():
@@ -182,8 +164,7 @@ class Tree:
         trashed = {row["path"] for row in await self._db.rows("dav.trashed", **bounds)}
         if not trashed or any(not places.is_apart(kept.entry.key) for kept in self._scratch.below(key, deep=True)):
             return False
-        made = await self._db.rows("dav.properties_in", below=key, beyond=bounds["beyond"])
-        if any((row["namespace"], row["name"]) == tuple(MADE.values()) for row in made if _is_in(row["path"], key)):
+        if await self._db.value("dav.marked", path=key, **bounds, **MADE):
             return False
         # What nobody has scanned yet is shown, and so is an empty folder.
         async for item in self.below(key):
@@ -192,10 +173,6 @@ class Tree:
             if isinstance(item, Folder) and not any(path.startswith(item.key) for path in trashed):
                 return False
         return True
-
-
-def _is_in(path: str, key: str) -> bool:
-    return path == key or path.startswith(f"{key}/")
 
 
 def _apart(kept: Kept) -> Node:

@@ -7,6 +7,7 @@ name, and the next scan finds what is not written down.
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -20,7 +21,7 @@ from tagline.photos.importing import Found
 from tagline.storage.provider import Absent, Entry, OpenFile
 from tagline.uploads.dav import places
 from tagline.uploads.dav.library import Library, stamp, take_in
-from tagline.uploads.dav.removing import move_aside, remove_file
+from tagline.uploads.dav.removing import vacate
 from tagline.uploads.parts import Arrived
 
 _COPIED_AT_ONCE = 1024 * 1024
@@ -35,21 +36,18 @@ async def place(library: Library, who: Identity, arrived: Arrived, key: str, *, 
     there = await library.storage.stat(key)
     if there is None:
         return await _add(library, who, arrived, key)
-    known = await library.known(there)
+    await library.known(there)
     photo = await library.db.row("dav.photo_at", path=key)
     if there.size == arrived.size and await library.looking.sha256(there) == arrived.sha256:
         return await _again(library, who, arrived, there, photo, dated=dated)
-    if photo and photo["trashed_at"] is not None and photo["object_key"] == key:
-        await move_aside(library, who, key, photo["id"])
-    elif photo and photo["trashed_at"] is None and photo["object_key"] == key:
-        return await _replace(library, who, arrived, there, known["photo_id"])
-    else:
-        await remove_file(library, who, there, stamp(), vacate=True)
+    if photo and photo["trashed_at"] is None and photo["object_key"] == key:
+        return await _replace(library, who, arrived, there, photo["id"])
+    await vacate(library, who, there, photo)
     return await _add(library, who, arrived, key)
 
 
 async def _add(library: Library, who: Identity, arrived: Arrived, key: str) -> Entry:
-    answer = await library.looked_into(arrived.path, places.name_of(key))
+    answer = await library.looking.arrived(arrived.path, places.name_of(key))
     entry = await library.storage.adopt(arrived.path, key)
     found = Found(entry, answer, sha256=arrived.sha256, actor=who.actor)
     try:
@@ -87,7 +85,7 @@ async def _again(
     if dated and path is not None:
         seen = await asyncio.to_thread(arrived.path.stat)
         if seen.st_mtime_ns != there.mtime_ns:
-            await library.dated(path, seen.st_mtime_ns)
+            await asyncio.to_thread(os.utime, path, ns=(seen.st_mtime_ns, seen.st_mtime_ns))
             there = await library.storage.stat(there.key) or there
             await library.known(there)
     return there
@@ -96,7 +94,7 @@ async def _again(
 async def _replace(library: Library, who: Identity, arrived: Arrived, there: Entry, photo_id: str) -> Entry:
     """A photo's file is exchanged for another one."""
     key, storage = there.key, library.storage
-    answer = await library.looked_into(arrived.path, places.name_of(key))
+    answer = await library.looking.arrived(arrived.path, places.name_of(key))
     began = times.now()
     aside = await library.step_aside(key)
     try:

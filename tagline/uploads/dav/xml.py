@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Iterator
 from html import escape
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestPayloadError
 
-from tagline.api import BODY_SECONDS, JSON_LIMIT
-from tagline.errors import BadRequest, TooLarge
+from tagline.api import whole_body
+from tagline.errors import BadRequest
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 # A name in XML: its namespace ("" if none) and its local part.
 Name = tuple[str, str]
@@ -24,31 +26,23 @@ HEAD = '<?xml version="1.0" encoding="utf-8"?>\n<D:multistatus xmlns:D="DAV:">'
 END = "</D:multistatus>\n"
 
 
-async def body_of(request: web.Request) -> Any:
+async def body_of(request: web.Request) -> "Element | None":
     """The root element of a request's body, None if it has no body; raises BadRequest, TooLarge (over 1 MiB)."""
     if not request.can_read_body:
         return None
-    if (request.content_length or 0) > JSON_LIMIT:
-        raise TooLarge("The request's body is larger than 1 MiB.")
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            raw = await request.read()
-    except TimeoutError:
-        raise BadRequest("The body did not arrive in time; send it again.", code="body_too_slow") from None
-    except RequestPayloadError as error:
-        raise BadRequest("The body is not what its Transfer-Encoding says.") from error
+    raw = await whole_body(request)
     if not raw.strip():
         return None
     return await asyncio.to_thread(parsed, raw)
 
 
-def parsed(raw: bytes) -> Any:
+def parsed(raw: bytes) -> "Element":
     """The root element of XML; raises BadRequest (code `malformed_xml`)."""
     # 6 ms that a start without WebDAV clients need not wait.
     from defusedxml.ElementTree import ParseError, fromstring
 
     try:
-        root = fromstring(raw, forbid_dtd=True)
+        root: Element = fromstring(raw, forbid_dtd=True)
     except (ParseError, ValueError, LookupError):
         # ValueError: entities and other things that defusedxml forbids; LookupError: an unknown encoding.
         raise BadRequest("The body is no well-formed XML without a DTD.", code="malformed_xml") from None
@@ -61,16 +55,15 @@ def parsed(raw: bytes) -> Any:
     return root
 
 
-def name(element: Any) -> Name:
+def name(element: "Element") -> Name:
     """The name of an element or of what is named by it."""
-    tag: str = element.tag
-    if tag.startswith("{"):
-        namespace, _, local = tag[1:].partition("}")
+    if element.tag.startswith("{"):
+        namespace, _, local = element.tag[1:].partition("}")
         return namespace, local
-    return "", tag
+    return "", element.tag
 
 
-def inherit_language(root: Any) -> None:
+def inherit_language(root: "Element") -> None:
     """Write `xml:lang` down to where it counts: a property keeps it when it is stored (RFC 4918 §4.3)."""
     pending = [(root, root.get(_LANG))]
     while pending:
@@ -82,7 +75,7 @@ def inherit_language(root: Any) -> None:
             pending.append((child, own))
 
 
-def written(element: Any) -> str:
+def written(element: "Element") -> str:
     """An element as text that stands for itself, whatever is around it."""
     # Part of what `parsed` has loaded already.
     from xml.etree.ElementTree import tostring

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 import pytest
@@ -24,6 +23,7 @@ from tagline.sync.realtime import SOCKET_IO
 from tests.command import ROOT
 from tests.house import PASSWORD, House, running, until
 from tests.photos.library import add_photos
+from tests.sync.editing import edit
 from tests.sync.realtime.listening import connected, token_of
 
 SCRIPT = ROOT / "tests/sync/clients/socketio.mjs"
@@ -69,16 +69,6 @@ async def app(house: House, auth: Any, namespace: str = "/ws/sync", transport: s
         await process.wait()
 
 
-def an_edit(photo: str, **changed: Any) -> dict[str, Any]:
-    return {
-        "edit_id": str(uuid4()),
-        "photo_id": photo,
-        "base_version": 1,
-        "edited_at": "2026-11-20T09:00:00Z",
-        **changed,
-    }
-
-
 async def refusal(house: House, auth: Any, namespace: str = "/ws/sync") -> Any:
     """What a client is told that is not let in."""
     told: asyncio.Queue[Any] = asyncio.Queue()
@@ -109,7 +99,7 @@ async def test_the_real_client_hears_edits_and_is_heard(house: House, namespace:
         await house.ana.patch(f"/photos/{photo}/metadata", {"description": "one 🌊"})
         name, data, behind = await phone.told("photo_created", "photo_updated", "photo_deleted")
         assert (name, data) == ("photo_updated", (await house.ana.get(f"/photos/{photo}")).json)
-        phone.send("edits", {"edits": [an_edit(photo, favourite=True)]})
+        phone.send("edits", {"edits": [edit(photo, 1, favourite=True)]})
         first, second = await phone.told("answer", "photo_updated"), await phone.told("answer", "photo_updated")
         answer = first if first[0] == "answer" else second
         assert [result["status"] for result in answer[1]["results"]] == ["merged"]
@@ -169,7 +159,7 @@ async def test_another_namespace_is_not_served(house: House) -> None:
 async def test_an_edit_needs_the_scope_and_the_form_that_the_route_needs(house: House) -> None:
     [photo] = await add_photos(house, ["a/1.jpg"])
     async with connected(house, {"token": token_of(await house.key("read"))}) as (client, _):
-        answer = await client.call("edits", {"edits": [an_edit(photo, description="x")]}, namespace="/ws/sync")
+        answer = await client.call("edits", {"edits": [edit(photo, 1, description="x")]}, namespace="/ws/sync")
         assert (answer["problem"]["status"], answer["problem"]["code"]) == (403, "forbidden")
     async with connected(house, {"token": token_of(house.ana)}) as (client, _):
         wrongs: list[Any] = [None, 5, "x", [], {}, {"edits": 5}, {"edits": None}, {"edits": [], "more": 1}]
@@ -178,7 +168,7 @@ async def test_an_edit_needs_the_scope_and_the_form_that_the_route_needs(house: 
             posted = await house.ana.post("/api/sync/edits", wrong if wrong is not None else 5)
             assert (answer["problem"]["status"], answer["problem"]["code"]) == (400, "validation_error")
             assert posted.status == 400
-        answer = await client.call("edits", {"edits": [5, {}, an_edit(photo, description="x")]}, namespace="/ws/sync")
+        answer = await client.call("edits", {"edits": [5, {}, edit(photo, 1, description="x")]}, namespace="/ws/sync")
         assert [result["status"] for result in answer["results"]] == ["invalid", "invalid", "applied"]
 
 

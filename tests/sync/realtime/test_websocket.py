@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tagline.sync import lasting, websocket
 from tests.house import PASSWORD, House, running
 from tests.photos.library import add_photos
+from tests.sync.editing import edit
 from tests.sync.realtime.listening import token_of
 
 
@@ -42,16 +43,6 @@ async def refused(house: House, **headers: str) -> int:
     return caught.value.status
 
 
-def an_edit(photo: str, **changed: Any) -> dict[str, Any]:
-    return {
-        "edit_id": str(uuid4()),
-        "photo_id": photo,
-        "base_version": 1,
-        "edited_at": "2026-11-20T09:00:00Z",
-        **changed,
-    }
-
-
 @pytest.mark.parametrize("path", ["/ws/sync", "/api/ws/sync"])
 async def test_every_sort_of_credentials_opens_it(house: House, path: str) -> None:
     key = token_of(await house.key("read"))
@@ -61,10 +52,19 @@ async def test_every_sort_of_credentials_opens_it(house: House, path: str) -> No
             assert (await said(ws))["type"] == "ready"
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1", "", None])
-async def test_a_cookie_that_another_site_sends_does_not(house: House, origin: str | None) -> None:
-    cookie = {"Cookie": f"tagline_access_token={token_of(house.ana)}"}
-    assert await refused(house, **cookie, **({} if origin is None else {"Origin": origin})) == 403
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1", ""])
+async def test_a_cookie_that_another_site_sends_does_not(house: House, origin: str) -> None:
+    cookie = f"tagline_access_token={token_of(house.ana)}"
+    assert await refused(house, Cookie=cookie, Origin=origin) == 403
+
+
+async def test_a_program_that_has_kept_its_cookie_says_who_it_is_all_the_same(house: House) -> None:
+    async with opened(house, Cookie=f"tagline_access_token={token_of(house.ana)}") as ws:
+        await ws.send_json({"type": "auth", "token": token_of(house.ana)})
+        assert (await said(ws))["type"] == "ready"
+    async with opened(house, Cookie=f"tagline_access_token={token_of(house.ana)}") as ws:
+        await ws.send_json({"type": "edits", "edits": []})
+        assert (await said(ws))["problem"]["status"] == 401
 
 
 async def test_a_page_of_an_allowed_origin_says_who_it_is_whatever_its_cookies_are(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ async def test_edits_are_answered_as_the_route_answers_them_and_told_to_everybod
     [photo] = await add_photos(house, ["a/1.jpg"])
     async with opened(house, **house.ana.headers) as ws:
         await said(ws)
-        edits = [an_edit(photo, description="by WebSocket"), an_edit(str(uuid4()), description="x"), {"edit_id": "x"}]
+        edits = [edit(photo, 1, description="by WebSocket"), edit(str(uuid4()), 1, description="x"), {"edit_id": "x"}]
         await ws.send_json({"type": "edits", "id": "first", "edits": edits})
         two = {each["type"]: each for each in (await said(ws), await said(ws))}
         assert two["photo_updated"]["data"]["description"] == "by WebSocket"
@@ -147,7 +147,7 @@ async def test_an_edit_needs_the_scope_that_the_route_needs(house: House) -> Non
     for scope in ("read", "upload"):
         async with opened(house, **(await house.key(scope)).headers) as ws:
             await said(ws)
-            await ws.send_json({"type": "edits", "id": 1, "edits": [an_edit(photo, description="x")]})
+            await ws.send_json({"type": "edits", "id": 1, "edits": [edit(photo, 1, description="x")]})
             told = await said(ws)
             assert (told["type"], told["id"]) == ("error", 1)
             assert (told["problem"]["status"], told["problem"]["code"]) == (403, "forbidden")

@@ -147,9 +147,19 @@ async def test_what_one_file_can_have_attached_is_bounded(house: House) -> None:
     many = "".join(f"<z:c{number}/>" for number in range(201))
     assert (await patch(dav, "x.jpg", f"<D:set><D:prop>{many}</D:prop></D:set>")).status == 507
     assert (await patch(dav, "x.jpg", f"<D:set><D:prop>{many[:-9]}</D:prop></D:set>")).status == 207
-    large = f"<D:set><D:prop><z:big>{'x' * 900_000}</z:big></D:prop></D:set>"
+    large = f"<D:set><D:prop><z:big>{'x' * 60_000}</z:big></D:prop></D:set>"
     assert (await patch(dav, "", large)).status == 207
     assert (await patch(dav, "", large.replace("z:big", "z:more"))).status == 507
+
+
+async def test_nobody_asks_for_thousands_of_properties_of_each_file(house: House) -> None:
+    dav = await share(house)
+    for names, status in ((200, 207), (201, 400)):
+        asked = "".join(f"<z:c{number}/>" for number in range(names))
+        body = f'<D:propfind xmlns:D="DAV:" xmlns:z="z"><D:prop>{asked}</D:prop></D:propfind>'
+        assert (await dav.ask("PROPFIND", "/dav/", data=body, headers={"Depth": "1"})).status == status
+        body = f'<D:propfind xmlns:D="DAV:" xmlns:z="z"><D:allprop/><D:include>{asked}</D:include></D:propfind>'
+        assert (await dav.ask("PROPFIND", "/dav/", data=body, headers={"Depth": "1"})).status == status
 
 
 async def test_a_file_is_sent_whole_in_parts_or_not_at_all(house: House) -> None:

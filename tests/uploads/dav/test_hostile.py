@@ -11,7 +11,7 @@ from tagline.errors import Problem
 from tagline.storage.paths import key_fault
 from tagline.uploads.dav import places
 from tagline.uploads.dav.routes import ALLOWED
-from tests.house import House
+from tests.house import PASSWORD, House
 from tests.uploads.dav.webdav import basic, find, jpeg, listed, lock, move, on_disk, put, raw, share
 
 
@@ -153,3 +153,10 @@ def test_any_destination_is_read_or_refused(header: str) -> None:
     except Problem:
         return
     assert place.key == "" or key_fault(place.key) is None
+
+
+async def test_who_tries_the_households_password_is_told_which_one_is_meant(house: House) -> None:
+    answer = await house.eve.ask("PROPFIND", "/dav/", headers={"Authorization": basic(PASSWORD), "Depth": "0"})
+    assert answer.status == 401
+    assert "API key" in answer.json["detail"]
+    assert "tagline key add" in answer.json["detail"]

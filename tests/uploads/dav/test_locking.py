@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagline.errors import BadRequest
+from tagline.errors import BadRequest, Unavailable
 from tagline.uploads.dav import ifs
 from tagline.uploads.dav.locks import Locked, Locks, seconds_of
 from tagline.uploads.dav.share import SHARE
@@ -141,6 +141,15 @@ async def test_there_are_not_more_locks_than_memory_wants(house: House) -> None:
     await put(dav, "a.jpg", jpeg(1))
     refused = await lock(dav, "a.jpg")
     assert (refused.status, refused.json["code"]) == (503, "too_many_locks")
+
+
+def test_shared_locks_that_are_told_of_together_are_few() -> None:
+    locks = Locks()
+    for key, deep in (("", True), *((f"a/{number}", False) for number in range(15))):
+        locks.add(key, deep=deep, exclusive=False, owner="", user_id="ana", seconds=60)
+    locks.add("b", deep=True, exclusive=False, owner="", user_id="ana", seconds=60)
+    with pytest.raises(Unavailable):
+        locks.add("a", deep=True, exclusive=False, owner="", user_id="ana", seconds=60)
 
 
 def test_shared_locks_stand_beside_each_other_and_one_of_ones_own_suffices() -> None:
