@@ -205,9 +205,9 @@ async def test_ten_thousand_open_uploads_are_in_nobodys_way(house: House) -> Non
     behind_its_back(
         house,
         """with recursive n(i) as (select 1 union all select i + 1 from n where i < 9950)
-        insert into uploads (id, user_id, size, created_at, active_at)
-        select printf('00000000-0000-4000-8000-%012x', i), (select id from users), 1000, ?, ? from n""",
-        times.now(), times.now(),
+        insert into uploads (id, user_id, size, active_at)
+        select printf('00000000-0000-4000-8000-%012x', i), (select id from users), 1000, ? from n""",
+        times.now(),
     )  # fmt: skip
     assert (await send(house.ana, jpeg())).status == 201
     assert await offset(house.ana, "/api/uploads/00000000-0000-4000-8000-00000000000a") == 0
