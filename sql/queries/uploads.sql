@@ -1,8 +1,8 @@
 -- What is being sent, and whether it is here already.
 
--- name: with_content(sha256)^
--- A photo that is here (the trash included) and has, or had when it came, this content.
--- Indexes photos_sha256, photos_content.
+-- name: here(sha256)^
+-- A photo that is here (the trash included) and has, or had when it came, this content; a row of nulls for what was
+-- deleted for good. Indexes photos_sha256, photos_content, and the primary key.
 select id, version, item, trashed_at, object_key
 from photos
 where sha256 = :sha256 and missing_at is null
@@ -10,6 +10,10 @@ union all
 select id, version, item, trashed_at, object_key
 from photos
 where content_hash = :sha256 and content_hash <> sha256 and missing_at is null
+union all
+select null, null, null, null, null
+from tombstones
+where sha256 = :sha256
 limit 1;
 
 -- name: photo(id)^

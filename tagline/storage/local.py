@@ -25,7 +25,7 @@ from tagline.storage.entries import Absent, Away, Entry, Exists, Folder, Unreada
 from tagline.storage.opened import AWAY, OpenFile
 from tagline.storage.paths import check_folder, check_key
 from tagline.storage.threads import in_thread
-from tagline.storage.walking import is_inside, look_into, root_identity, walk_directory
+from tagline.storage.walking import is_inside, leaves_out, look_into, root_identity, walk_directory
 from tagline.storage.writing import Writing
 
 T = TypeVar("T")
@@ -152,6 +152,9 @@ class LocalStorage:
         if not await self.present():
             raise Away
         return listed
+
+    async def leaves_out(self, key: str) -> bool:
+        return await self._run(partial(leaves_out, self._root, check_key(key)))
 
     async def make_folder(self, folder: str) -> None:
         if not check_folder(folder):

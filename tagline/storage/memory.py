@@ -118,6 +118,19 @@ class MemoryStorage:
             if "/" not in name and not passed_over(name) and not (ignored and ignored.names(key))
         ]
 
+    async def leaves_out(self, key: str) -> bool:
+        self._answer()
+        ignored: Ignored | None = None
+        reached = ""
+        for part in check_key(key).split("/"):
+            if own := self._files.get(reached + IGNORE_FILE):
+                ignored, _ = read_patterns(ignored, reached, own[1].decode("utf-8", "replace"))
+            reached += part
+            if ignored and ignored.names(reached if reached == key else f"{reached}/"):
+                return True
+            reached += "/"
+        return False
+
     async def make_folder(self, folder: str) -> None:
         self._answer()
         if not check_folder(folder):

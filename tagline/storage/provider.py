@@ -82,6 +82,9 @@ class Storage(Protocol):
         Raises `Absent` if there is no such folder.
         """
 
+    async def leaves_out(self, key: str) -> bool:
+        """Whether a `.taglineignore` tells walks to pass over what is, or would be, at a key."""
+
     async def make_folder(self, folder: str) -> None:
         """Make a folder (with a slash at its end). Raises `Exists`, and `Absent` where the one above is missing."""
 

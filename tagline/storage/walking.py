@@ -57,19 +57,33 @@ def _above(root: Path, below: str) -> tuple[bool, Ignored | None]:
     ignored: Ignored | None = None
     prefix = ""
     for name in below.split("/")[:-1]:
-        try:
-            descriptor = os.open(root / prefix, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                ignored, _ = _read_ignore_file(descriptor, prefix, ignored)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            # Without an ignore file, or without the folder, there are no patterns to add.
-            _fault(prefix, error, is_directory=True)
+        ignored = _with_own(root, prefix, ignored)
         prefix += f"{name}/"
         if passed_over(name) or (ignored is not None and ignored.names(prefix)):
             return False, ignored
     return True, ignored
+
+
+def _with_own(root: Path, folder: str, above: Ignored | None) -> Ignored | None:
+    """The patterns that are in force in a folder: those from above, and its own; raises `Away`."""
+    try:
+        descriptor = os.open(root / folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return _read_ignore_file(descriptor, folder, above)[0]
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        # Without an ignore file, or without the folder, there are no patterns to add.
+        _fault(folder, error, is_directory=True)
+        return above
+
+
+def leaves_out(root: Path, key: str) -> bool:
+    """Whether walks are told to pass over what is, or would be, at a key; see `Storage.leaves_out`. Blocks."""
+    folder = key[: key.rfind("/") + 1]
+    visited, ignored = _above(root, folder)
+    ignored = _with_own(root, folder, ignored)
+    return not visited or (ignored is not None and ignored.names(key))
 
 
 def look_into(root: Path, folder: str) -> list[Entry | Folder]:

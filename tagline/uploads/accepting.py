@@ -24,7 +24,6 @@ from tagline.photos.importing import Found, Outcome, home
 from tagline.photos.looking import Looking
 from tagline.photos.verifying import verified
 from tagline.storage.provider import Entry, Exists, Storage
-from tagline.uploads.ignored import is_ignored
 from tagline.uploads.parts import Arrived
 from tagline.uploads.placing import folder_by_time, folder_for, name_for, numbered
 
@@ -79,11 +78,12 @@ class Accepting:
 
     async def here(self, who: Identity, sha256: str, wanted: Wanted) -> Accepted | None:
         """The photo that has a content already, out of the trash if it is wanted `again`; raises what `check` does."""
-        row = await self._db.row("uploads.with_content", sha256=sha256)
+        row = await self._db.row("uploads.here", sha256=sha256)
+        if row and row["id"] is None:
+            await self.check(sha256, wanted)
         # What has gone from the disk since the last scan is no reason for a phone to let go of its own.
-        if row and await self._storage.stat(row["object_key"]):
+        elif row and await self._storage.stat(row["object_key"]):
             return await self._as_it_is(who, row, wanted)
-        await self.check(sha256, wanted)
         return None
 
     async def _as_it_is(self, who: Identity, row: Row, wanted: Wanted) -> Accepted:
@@ -123,7 +123,7 @@ class Accepting:
         if known := await self._unhashed_until_now(who, found, candidates, wanted):
             return known
         folder, name = await self._goal(answer, wanted)
-        if await is_ignored(self._storage, folder + name):
+        if await self._storage.leaves_out(folder + name):
             raise UnsupportedMedia(
                 "A .taglineignore of the library leaves files like this one out: the next scan would not find it.",
                 code="left_out",

@@ -17,7 +17,6 @@ from tagline.uploads.dav.locks import Locks
 from tagline.uploads.dav.places import Place
 from tagline.uploads.dav.scratch import Scratch
 from tagline.uploads.dav.tree import Node, Tree, tag_of
-from tagline.uploads.ignored import is_ignored
 from tagline.uploads.sending import Gate
 
 
@@ -83,7 +82,7 @@ class Asked(msgspec.Struct, frozen=True):
         """
         if not await self.share.tree.is_folder(places.above(key)):
             raise Conflict("The folder that this is to be in does not exist. Make it first.", code="no_folder")
-        if await is_ignored(self.share.storage, key):
+        if await self.share.storage.leaves_out(key):
             raise Denied("A .taglineignore of the library leaves names like this one out.", code="hidden_name")
 
 
