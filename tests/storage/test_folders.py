@@ -341,8 +341,8 @@ def same_folder_only(call: Callable[..., None]) -> Callable[..., None]:
 
 
 async def test_what_an_ignore_file_leaves_out_is_known_before_it_is_there(storage: Storage) -> None:
-    await put(storage, ".taglineignore", b"*.png\nscans/\n")
-    await put(storage, "2024/07/.taglineignore", b"!keep.png\n")
+    await storage.store(".taglineignore", pieces(b"*.png\nscans/\n"))
+    await storage.store("2024/07/.taglineignore", pieces(b"!keep.png\n"))
     taken = ["a.jpg", "2024/07/keep.png", "new/1.jpg"]
     left_out = ["a.png", "2024/a.png", "2024/07/b.png", "scans/1.jpg", "new/scans/1.jpg"]
     assert [key for key in taken + left_out if await storage.leaves_out(key)] == left_out
