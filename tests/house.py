@@ -2,9 +2,11 @@
 
 import asyncio
 import sqlite3
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +172,15 @@ def config(data_dir: Path, **environ: str) -> Config:
     )  # fmt: skip
 
 
+@cache
+def migrated() -> bytes:
+    """A database as the migrations make it: made once for all houses, since it takes as long as opening one."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "tagline.db"
+        migrate(path)
+        return path.read_bytes()
+
+
 @asynccontextmanager
 async def running(
     data_dir: Path, furnish: Callable[[web.Application], None] | None = None, **environ: str
@@ -179,7 +190,10 @@ async def running(
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     if settings.storage_path == settings.data_dir / "photos":
         settings.storage_path.mkdir(exist_ok=True)
-    migrate(settings.database)
+    if settings.database.exists():
+        migrate(settings.database)
+    else:
+        settings.database.write_bytes(migrated())
     app = create_app(settings)
     if furnish:
         furnish(app)

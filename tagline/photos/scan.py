@@ -86,7 +86,11 @@ class Scanner:
     async def run(self, job: Running) -> ScanResult:
         """The job `scan`: the whole library. Its payload may have `accept_missing`."""
         async with self._alone:
-            return await self._scan([""], job)
+            result = await self._scan([""], job)
+            if result.warning and await job.asks_for("accept_missing"):
+                # Who accepts it joined this scan when it had decided already.
+                result = await self._scan([""], job)
+            return result
 
     async def folders(self, folders: list[str]) -> ScanResult:
         """Some folders (keys with a slash at the end) and what is below them: where the watcher saw something."""

@@ -7,17 +7,15 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tagline.api import Identity
 from tagline.db import Database, Tx, opened
-from tagline.migrations import migrate
 from tagline.photos import importing
 from tagline.photos.importing import Found
 from tagline.storage.provider import Entry
-from tests.house import House
+from tests.house import House, migrated
 
 ANA = Identity("ana", "owner", "admin", "Ana's phone")
 
@@ -87,14 +85,6 @@ def peek(db: Database, query: str) -> list[Any]:
         return connection.execute(query).fetchall()
 
 
-@cache
-def _empty() -> bytes:
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "empty.db"
-        migrate(path)
-        return path.read_bytes()
-
-
 @asynccontextmanager
 async def library() -> AsyncIterator[Database]:
     """A database of its own, migrated, with ana as its only user: quicker than a house, for property tests."""
@@ -104,7 +94,7 @@ async def library() -> AsyncIterator[Database]:
 
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "library.db"
-        path.write_bytes(_empty())
+        path.write_bytes(migrated())
         async with opened(path) as db:
             await db.write(move_in)
             yield db

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.house import House, make_photo, running
+from tagline.photos.scan import SCANNER
+from tests.house import House, behind_its_back, make_photo, running
 
 
 async def test_a_file_that_was_replaced_since_the_scan_is_not_deleted_for_good(house: House) -> None:
@@ -64,3 +65,24 @@ async def test_a_video_gets_its_poster_when_ffmpeg_is_installed_later(
     async with running(tmp_path / "data", PHOTO_STORAGE_PATH=str(film.parent)) as house:
         await house.scan()
         assert (await house.photo("film.mp4"))["problem"] is None
+
+
+async def test_accepting_missing_files_reaches_a_scan_that_has_decided_already(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_photo(house.library / "lake.jpg")
+    await house.scan()
+    path.unlink()
+    scanner = house.app[SCANNER]
+    remember, joined = scanner._remember, []
+
+    def join(folders: list[str], warning: str | None) -> None:
+        """Somebody who accepts it comes when the scan is all but over."""
+        remember(folders, warning)
+        if not joined:
+            behind_its_back(house, "update jobs set payload = '{\"accept_missing\": true}' where state = 'running'")
+            joined.append(warning)
+
+    monkeypatch.setattr(scanner, "_remember", join)
+    result = (await house.ana.post("/rescan")).json
+    assert (joined[0] is not None, result["status"], result["missing"]) == (True, "ok", 1)
