@@ -74,7 +74,8 @@ async def test_accepting_missing_files_reaches_a_scan_that_has_decided_already(
     await house.scan()
     path.unlink()
     scanner = house.app[SCANNER]
-    remember, joined = scanner._remember, []
+    remember = scanner._remember
+    joined: list[str | None] = []
 
     def join(folders: list[str], warning: str | None) -> None:
         """Somebody who accepts it comes when the scan is all but over."""
