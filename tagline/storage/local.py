@@ -24,7 +24,7 @@ from tagline.storage.directories import parent, sync_directory
 from tagline.storage.entries import Absent, Away, Entry, Exists, Folder, Unreadable
 from tagline.storage.opened import AWAY, OpenFile
 from tagline.storage.paths import check_folder, check_key
-from tagline.storage.threads import in_thread
+from tagline.storage.threads import in_thread, to_its_end
 from tagline.storage.walking import is_inside, leaves_out, look_into, root_identity, walk_directory
 from tagline.storage.writing import Writing
 
@@ -110,13 +110,8 @@ class LocalStorage:
 
     async def adopt(self, source: Path, key: str) -> Entry:
         check_key(key)
-        adopting = asyncio.ensure_future(self._adopt(source, key))
-        try:
-            return await asyncio.shield(adopting)
-        except asyncio.CancelledError:
-            # Waits for what is under way, so that after a cancelled call, too, nothing happens any more.
-            await asyncio.wait([adopting])
-            raise
+        # After a cancelled call, too, nothing happens any more.
+        return await to_its_end(self._adopt(source, key))
 
     async def _adopt(self, source: Path, key: str) -> Entry:
         # In one hop, since nearly every file takes this way.

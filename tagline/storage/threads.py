@@ -1,10 +1,10 @@
-"""Work in threads, for callers that may be cancelled before it is done."""
+"""Work for callers that may be cancelled before it is done."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, Future
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -26,3 +26,13 @@ async def in_thread(threads: Executor, work: Callable[[], T], let_go: Callable[[
 def _hand_over(let_go: Callable[[T], object], doing: Future[T]) -> None:
     if not doing.cancelled() and doing.exception() is None:
         let_go(doing.result())
+
+
+async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Do what must not be left half done: a caller that is cancelled goes only when it has ended."""
+    doing = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await asyncio.wait([doing])
+        raise

@@ -24,6 +24,7 @@ from tagline.photos.importing import Found, Outcome, home
 from tagline.photos.looking import Looking
 from tagline.photos.verifying import verified
 from tagline.storage.provider import Entry, Exists, Storage
+from tagline.storage.threads import to_its_end
 from tagline.uploads.parts import Arrived
 from tagline.uploads.placing import folder_by_time, folder_for, name_for, numbered
 
@@ -129,15 +130,21 @@ class Accepting:
                 code="left_out",
             )
         await asyncio.shield(arrived.flushed)
+        return await to_its_end(self._store(who, arrived, found, wanted, folder, name, also))
+
+    async def _store(
+        self, who: Identity, arrived: Arrived, found: Found, wanted: Wanted, folder: str, name: str, also: Also | None
+    ) -> Accepted:
+        """The file's place and its row, both or none."""
         entry = await self._place(arrived, folder, name)
         try:
             accepted = await self._write(who, msgspec.structs.replace(found, entry=entry), wanted, also)
-        except BaseException:
-            await asyncio.shield(self._storage.give_back(arrived.path, entry.key))
+        except Exception:
+            await self._storage.give_back(arrived.path, entry.key)
             raise
         if accepted.duplicate:
             # A scan has met the same content elsewhere meanwhile.
-            await asyncio.shield(self._storage.give_back(arrived.path, entry.key))
+            await self._storage.give_back(arrived.path, entry.key)
         return accepted
 
     async def _unhashed_until_now(

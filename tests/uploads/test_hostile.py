@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import random
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,12 @@ import pytest
 from aiohttp import ClientError, ClientSession
 
 from tagline import times
+from tagline.api import Identity
+from tagline.db import Tx
 from tagline.uploads import parts as parts_module
 from tagline.uploads import sending as gate_module
+from tagline.uploads.accepting import ACCEPTING, Wanted
+from tagline.uploads.parts import INCOMING
 from tagline.uploads.routes import TUS
 from tagline.uploads.sending import GATE
 from tests.house import Client, House, behind_its_back, until
@@ -455,3 +460,38 @@ async def test_metadata_of_every_kind_is_no_way_in(house: House) -> None:
     )
     assert answer.status == 201
     assert [key.rpartition("/")[2] for key in files(house)] == ["passwd.jpg"]
+
+
+async def test_a_service_that_stops_while_a_photo_is_written_down_leaves_it_whole(house: House) -> None:
+    """Its handler is cancelled when the row is on its way, which may land: then its file has to be there."""
+    writing, go_on = threading.Event(), threading.Event()
+
+    def busy(tx: Tx) -> None:
+        writing.set()
+        go_on.wait()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield jpeg()
+
+    part = await house.app[INCOMING].begin()
+    await part.take(body(), 10_000_000)
+    arrived = await part.finish()
+    row = await house.db.row("accounts.owner")
+    assert row is not None
+    ana = Identity(row["id"], "owner", "admin", "Ana's phone")
+    before = asyncio.create_task(house.db.write(busy))
+    await asyncio.to_thread(writing.wait)
+    accepting = asyncio.create_task(house.app[ACCEPTING].accept(ana, arrived, Wanted("a.jpg")))
+
+    async def placed() -> bool:
+        return files(house) != []
+
+    await until(placed)
+    accepting.cancel()
+    go_on.set()
+    await before
+    with pytest.raises(asyncio.CancelledError):
+        await accepting
+    await part.drop()
+    [photo] = await house.photos()
+    assert (await house.ana.get(photo["links"]["image"])).body == jpeg()
